@@ -1,0 +1,190 @@
+//! The ledger of sandboxes, as the core sees it.
+
+use crate::id::{OrganizationId, SandboxId};
+use crate::sandbox::Sandbox;
+use crate::state::{Desired, Observed};
+use crate::time::Timestamp;
+use async_trait::async_trait;
+use sandgate_shared::ErrorCode;
+use std::collections::BTreeMap;
+
+/// Keeps sandboxes. What a call returned `Ok` for is on disk.
+#[cfg_attr(feature = "testing", mockall::automock)]
+#[async_trait]
+pub trait SandboxRepository: Send + Sync {
+    /// Writes a new sandbox, its attempt and `event` in one transaction: the intent, before any effect.
+    async fn insert(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError>;
+
+    /// Writes `sandbox` and `event` in one transaction, if the ledger still holds the generation before it.
+    async fn update(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError>;
+
+    /// Notes that a sandbox was used. Not a change: no event, no new generation.
+    async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError>;
+
+    /// A sandbox by id or by name. What has been deleted is not found.
+    async fn find(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Result<Option<Sandbox>, RepositoryError>;
+
+    /// One page of an organization's sandboxes.
+    async fn list(&self, organization: OrganizationId, query: &ListQuery) -> Result<Page, RepositoryError>;
+
+    /// Every sandbox of which something may still exist, for the reconciler.
+    async fn all_living(&self) -> Result<Vec<Sandbox>, RepositoryError>;
+}
+
+/// What happened, for the log of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: Timestamp,
+    /// One clause more, such as a cause. Never a secret, never output.
+    pub detail: Option<String>,
+}
+
+/// The kinds of events. Their texts are kept in the ledger and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// Somebody asked for a sandbox.
+    Requested,
+    /// It runs.
+    Started,
+    /// Somebody asked for it to be started again.
+    StartRequested,
+    /// Somebody asked for it to be stopped.
+    StopRequested,
+    /// It does not run any more.
+    Stopped,
+    /// It does not work.
+    Failed,
+    /// Somebody asked for its end.
+    DeleteRequested,
+    /// It is gone.
+    Deleted,
+    /// Labels or intervals were changed.
+    Changed,
+}
+
+impl EventKind {
+    /// The text in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "sandbox.requested",
+            Self::Started => "sandbox.started",
+            Self::StartRequested => "sandbox.start-requested",
+            Self::StopRequested => "sandbox.stop-requested",
+            Self::Stopped => "sandbox.stopped",
+            Self::Failed => "sandbox.failed",
+            Self::DeleteRequested => "sandbox.delete-requested",
+            Self::Deleted => "sandbox.deleted",
+            Self::Changed => "sandbox.changed",
+        }
+    }
+}
+
+/// Which sandboxes, in which order, from where on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// At most so many.
+    pub limit: u32,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Every one of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Names that begin with this.
+    pub name_prefix: Option<String>,
+    /// Ids that begin with this.
+    pub id_prefix: Option<String>,
+    /// Any of these pairs of desired and observed; empty means every one.
+    pub states: Vec<(Desired, Observed)>,
+    /// By what to sort.
+    pub sort: SortKey,
+    /// Which way.
+    pub order: Order,
+}
+
+impl Default for ListQuery {
+    fn default() -> Self {
+        Self {
+            limit: 100,
+            cursor: None,
+            labels: BTreeMap::new(),
+            name_prefix: None,
+            id_prefix: None,
+            states: Vec::new(),
+            sort: SortKey::LastActivityAt,
+            order: Order::Descending,
+        }
+    }
+}
+
+/// By what a list is sorted; ties are broken by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SortKey {
+    /// The name.
+    Name,
+    /// Cores.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Disk.
+    Disk,
+    /// The last use.
+    LastActivityAt,
+    /// The request.
+    CreatedAt,
+}
+
+/// Which way a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The sandboxes.
+    pub items: Vec<Sandbox>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Why the ledger did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// A living sandbox of the organization has this name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// Somebody else changed the sandbox in between.
+    #[error("the sandbox was changed in between")]
+    Stale,
+    /// A cursor that this ledger did not give.
+    #[error("the cursor is not one that this server gave")]
+    BadCursor,
+    /// No room for another row.
+    #[error("the disk of the ledger is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The ledger cannot be read or written.
+    #[error("the ledger cannot be used")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl RepositoryError {
+    /// The code for machines.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NameTaken | Self::Stale => ErrorCode::Conflict,
+            Self::BadCursor => ErrorCode::BadRequest,
+            Self::Full(_) => ErrorCode::InsufficientStorage,
+            Self::Broken(_) => ErrorCode::Internal,
+        }
+    }
+}

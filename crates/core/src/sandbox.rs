@@ -1,0 +1,58 @@
+//! A sandbox as the ledger keeps it.
+
+use crate::config::{SandboxConfig, SandboxName};
+use crate::id::{Attempt, Handle, OrganizationId, SandboxId};
+use crate::ports::SandboxRef;
+use crate::sandboxes::ProviderKind;
+use crate::state::{Cause, Desired, Observed};
+use crate::time::Timestamp;
+
+/// One sandbox: what was asked for, what is wanted now, and what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its id, for ever.
+    pub id: SandboxId,
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What people call it.
+    pub name: SandboxName,
+    /// What was asked for, with what was changed since (labels, intervals).
+    pub config: SandboxConfig,
+    /// Who runs it.
+    pub provider: ProviderKind,
+    /// The number of the attempt that is, or is to be, this sandbox.
+    pub attempt: u32,
+    /// The provider's name for it, once known.
+    pub handle: Option<Handle>,
+    /// What is wanted.
+    pub desired: Desired,
+    /// What was seen last.
+    pub observed: Observed,
+    /// Why it failed or stopped, if nobody asked for that.
+    pub cause: Option<Cause>,
+    /// Counts the changes; a change made from an older one is refused.
+    pub generation: u64,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When anything of it changed last.
+    pub updated_at: Timestamp,
+    /// When it was last used.
+    pub last_activity_at: Timestamp,
+}
+
+impl Sandbox {
+    /// What its provider is asked about.
+    pub fn reference(&self) -> SandboxRef {
+        SandboxRef { attempt: self.current_attempt(), handle: self.handle.clone() }
+    }
+
+    /// The attempt that is, or is to be, this sandbox.
+    pub const fn current_attempt(&self) -> Attempt {
+        Attempt { sandbox: self.id, number: self.attempt }
+    }
+
+    /// Whether anybody may still see it: a deleted one is gone at once, whatever is still being cleaned up.
+    pub fn is_visible(&self) -> bool {
+        !matches!((self.desired, self.observed), (Desired::Deleted, Observed::Absent | Observed::Failed))
+    }
+}

@@ -1,0 +1,88 @@
+//! The one way in which a sandbox's row changes: from the generation that was read, with an event.
+
+use super::{Sandboxes, SandboxesError};
+use crate::ports::EventKind;
+use crate::sandbox::Sandbox;
+use crate::state::{Cause, Observed};
+
+/// What was seen, and why if nobody asked for it.
+pub(super) struct Outcome {
+    pub(super) kind: EventKind,
+    pub(super) observed: Observed,
+    pub(super) cause: Option<Cause>,
+}
+
+impl Outcome {
+    pub(super) const fn of(kind: EventKind, observed: Observed) -> Self {
+        Self { kind, observed, cause: None }
+    }
+
+    /// Something went wrong: the chain of `error` becomes the cause.
+    pub(super) fn failed(error: &dyn std::error::Error) -> Self {
+        Self { kind: EventKind::Failed, observed: Observed::Failed, cause: Some(chain(error)) }
+    }
+}
+
+/// How often a change is made anew on top of others: more often than callers come at once.
+const TRIES: usize = 64;
+
+impl Sandboxes {
+    /// Commits `change` to `sandbox`. The change is lost, and said to be, where somebody else was quicker.
+    pub(super) async fn commit(
+        &self,
+        sandbox: &Sandbox,
+        kind: EventKind,
+        change: impl FnOnce(&mut Sandbox),
+    ) -> Result<Sandbox, SandboxesError> {
+        let mut changed = sandbox.clone();
+        change(&mut changed);
+        changed.generation += 1;
+        changed.updated_at = self.clock.now();
+        let event = self.event(kind, changed.cause.clone());
+        self.ledger.update(&changed, event).await?;
+        Ok(changed)
+    }
+
+    /// Commits a `change` that holds whatever else was changed since `sandbox` was read: a setting, or what has
+    /// happened already. Only settings can have changed then, as every other request is refused meanwhile.
+    pub(super) async fn commit_on_top(
+        &self,
+        sandbox: &Sandbox,
+        kind: EventKind,
+        change: impl Fn(&mut Sandbox) + Send + Sync,
+    ) -> Result<Sandbox, SandboxesError> {
+        let id = sandbox.id.to_string();
+        let mut current = sandbox.clone();
+        for _ in 0..TRIES {
+            match self.commit(&current, kind, &change).await {
+                Err(SandboxesError::Busy) => current = self.get(sandbox.organization, &id).await?,
+                outcome => return outcome,
+            }
+        }
+        Err(SandboxesError::Busy)
+    }
+
+    /// Commits what was seen of `sandbox`.
+    pub(super) async fn settle(
+        &self,
+        sandbox: &Sandbox,
+        outcome: Outcome,
+    ) -> Result<Sandbox, SandboxesError> {
+        self.commit_on_top(sandbox, outcome.kind, |s| {
+            s.observed = outcome.observed;
+            s.cause.clone_from(&outcome.cause);
+        })
+        .await
+    }
+}
+
+/// An error and what lies beneath it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}

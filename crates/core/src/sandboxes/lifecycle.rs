@@ -1,0 +1,101 @@
+//! Starting, stopping and deleting a sandbox that exists.
+
+use super::change::Outcome;
+use super::{Sandboxes, SandboxesError};
+use crate::id::OrganizationId;
+use crate::ports::{EventKind, SandboxInfo, ServiceError};
+use crate::sandbox::Sandbox;
+use crate::state::{Answer, Desired, Observed, Request, answer};
+
+impl Sandboxes {
+    /// Starts a stopped sandbox with the files it had. One that runs is returned as it is.
+    pub async fn start(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Result<Sandbox, SandboxesError> {
+        let sandbox = self.get(organization, id_or_name).await?;
+        if !admits(Request::Start, &sandbox)? {
+            return Ok(sandbox);
+        }
+        let wanted =
+            self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;
+        self.do_start(&wanted).await
+    }
+
+    /// Ends a sandbox's processes and keeps its files; deletes it if it is ephemeral.
+    pub async fn stop(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Result<Sandbox, SandboxesError> {
+        let sandbox = self.get(organization, id_or_name).await?;
+        if !admits(Request::Stop, &sandbox)? {
+            return Ok(sandbox);
+        }
+        if sandbox.config.intervals.is_ephemeral() {
+            return self.delete(organization, id_or_name).await;
+        }
+        let wanted =
+            self.commit(&sandbox, EventKind::StopRequested, |s| s.desired = Desired::Stopped).await?;
+        self.do_stop(&wanted).await
+    }
+
+    /// Ends a sandbox and forgets it. Its name is free as soon as this returns.
+    pub async fn delete(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Result<Sandbox, SandboxesError> {
+        let sandbox = self.get(organization, id_or_name).await?;
+        admits(Request::Delete, &sandbox)?;
+        let wanted =
+            self.commit(&sandbox, EventKind::DeleteRequested, |s| s.desired = Desired::Deleted).await?;
+        self.do_delete(&wanted).await
+    }
+
+    pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        match self.provider.start_stop.start(&wanted.reference(), &wanted.config).await {
+            Ok(SandboxInfo { handle, .. }) => {
+                self.commit_on_top(wanted, EventKind::Started, |s| {
+                    s.handle = Some(handle.clone());
+                    s.observed = Observed::Started;
+                    s.cause = None;
+                })
+                .await
+            }
+            Err(error) => self.fail(wanted, error).await,
+        }
+    }
+
+    pub(super) async fn do_stop(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        match self.provider.start_stop.stop(&wanted.reference()).await {
+            Ok(()) => self.settle(wanted, Outcome::of(EventKind::Stopped, Observed::Stopped)).await,
+            Err(error) => self.fail(wanted, error).await,
+        }
+    }
+
+    /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
+    pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        self.provider.service.delete(&wanted.reference()).await?;
+        self.settle(wanted, Outcome::of(EventKind::Deleted, Observed::Absent)).await
+    }
+
+    async fn fail(&self, wanted: &Sandbox, error: ServiceError) -> Result<Sandbox, SandboxesError> {
+        self.settle(wanted, Outcome::failed(&error)).await?;
+        Err(error.into())
+    }
+}
+
+/// Whether `request` is to be carried out (`true`) or has been already (`false`).
+fn admits(request: Request, sandbox: &Sandbox) -> Result<bool, SandboxesError> {
+    match answer(request, sandbox.desired, sandbox.observed) {
+        Answer::Go => Ok(true),
+        Answer::Already => Ok(false),
+        Answer::Busy => Err(SandboxesError::Busy),
+        Answer::Gone => Err(SandboxesError::NotFound),
+        Answer::Refused => Err(SandboxesError::WrongState(
+            "Sandbox is in an errored state: delete it and create another".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,113 @@
+//! Bringing ledger and world together again after a start: rows without a thing, and things without a row.
+
+use super::{Sandboxes, SandboxesError};
+use crate::id::Attempt;
+use crate::ports::{EventKind, Found, SandboxRef};
+use crate::sandbox::Sandbox;
+use crate::state::{Desired, Observed, Step, next_step};
+use std::collections::HashMap;
+
+const ENDED: &str = "its first process ended without being asked to: it was killed, or the host was restarted; its files are \
+                     kept, start it again";
+const LOST: &str = "its disk is gone from the host; delete it and create another";
+
+/// What a recovery did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Sandboxes that are as the ledger says.
+    pub kept: usize,
+    /// Rows that were brought to an end: a create that nobody was told of, a stop or delete cut short.
+    pub settled: usize,
+    /// Rows whose sandbox had changed while nobody looked.
+    pub corrected: usize,
+    /// Things without a row, deleted.
+    pub orphans: usize,
+    /// What could not be done now. It is tried again at the next start.
+    pub failed: usize,
+}
+
+impl Sandboxes {
+    /// Compares the ledger with what the provider holds, and makes them agree. Run once, before anybody is served.
+    pub async fn recover(&self) -> Result<Recovery, SandboxesError> {
+        let rows = self.ledger.all_living().await?;
+        let mut found: HashMap<Attempt, Observed> = self
+            .provider
+            .inventory
+            .list()
+            .await?
+            .into_iter()
+            .map(|Found { attempt, observed }| (attempt, observed))
+            .collect();
+        let mut report = Recovery::default();
+        for row in rows {
+            let seen = found.remove(&row.current_attempt()).unwrap_or(Observed::Absent);
+            self.recover_row(&row, seen, &mut report).await;
+        }
+        for attempt in found.into_keys() {
+            let orphan = SandboxRef { attempt, handle: None };
+            count(&mut report, self.provider.service.delete(&orphan).await.is_ok(), |r| &mut r.orphans);
+        }
+        Ok(report)
+    }
+
+    async fn recover_row(&self, row: &Sandbox, seen: Observed, report: &mut Recovery) {
+        match next_step(row.desired, row.observed) {
+            Step::Rest if row.observed == seen || row.observed == Observed::Failed => report.kept += 1,
+            Step::Rest => {
+                let corrected = self.correct(row, seen).await;
+                count(report, corrected.is_ok(), |r| &mut r.corrected);
+            }
+            step => {
+                let done = self.finish(row, step).await;
+                count(report, done.is_ok(), |r| &mut r.settled);
+            }
+        }
+    }
+
+    /// Asks the provider how a sandbox is that does not answer, and commits what it says.
+    pub async fn recheck(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        let seen = self.provider.service.status(&sandbox.reference()).await?;
+        if seen == sandbox.observed || next_step(sandbox.desired, sandbox.observed) != Step::Rest {
+            return Ok(sandbox.clone());
+        }
+        self.correct(sandbox, seen).await
+    }
+
+    /// Commits that a settled sandbox is not as the ledger says. What is wanted follows what is seen: nobody asked
+    /// for the change, and the next request must be free to ask for another.
+    async fn correct(&self, row: &Sandbox, seen: Observed) -> Result<Sandbox, SandboxesError> {
+        let (kind, desired, observed, text) = match seen {
+            Observed::Started => (EventKind::Started, Desired::Started, seen, "it was found running"),
+            Observed::Stopped => (EventKind::Stopped, Desired::Stopped, seen, ENDED),
+            Observed::Pending | Observed::Failed | Observed::Absent => {
+                (EventKind::Failed, row.desired, Observed::Failed, LOST)
+            }
+        };
+        self.commit(row, kind, |s| {
+            s.desired = desired;
+            s.observed = observed;
+            s.cause = Some(text.to_owned());
+        })
+        .await
+    }
+
+    async fn finish(&self, row: &Sandbox, step: Step) -> Result<Sandbox, SandboxesError> {
+        match step {
+            Step::Rest => Ok(row.clone()),
+            Step::Start => self.do_start(row).await,
+            Step::Stop => self.do_stop(row).await,
+            Step::Delete => self.do_delete(row).await,
+            Step::Settle => {
+                let doomed = self.commit(row, EventKind::DeleteRequested, |s| {
+                    s.desired = Desired::Deleted;
+                    s.cause = Some("the server ended before the create was answered".to_owned());
+                });
+                self.do_delete(&doomed.await?).await
+            }
+        }
+    }
+}
+
+fn count(report: &mut Recovery, done: bool, field: fn(&mut Recovery) -> &mut usize) {
+    if done { *field(report) += 1 } else { report.failed += 1 }
+}

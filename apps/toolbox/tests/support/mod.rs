@@ -77,6 +77,12 @@ impl Daemon {
         chown(&work, Some(owner.uid()), Some(owner.gid())).expect("chown");
         command.arg("--listen").arg(&socket).current_dir(&work).env(MARK, dir.path()).env("HOME", "/home/me");
         command.stdin(Stdio::null());
+        // What the test runner is told is not meant for the sandbox.
+        for name in std::env::vars_os().map(|(name, _)| name) {
+            if name.as_encoded_bytes().starts_with(b"SANDGATE_") {
+                command.env_remove(name);
+            }
+        }
         change(&mut command);
         let child = command.spawn().expect("the daemon starts");
         let daemon = Self { client: ToolboxClient::unix(socket), child, dir, end_with: Signal::TERM };

@@ -1,0 +1,109 @@
+//! The making of one container: parent and child take turns until the child has become process 1 of a sandbox.
+
+mod attach;
+mod child;
+mod handshake;
+mod identity;
+mod interior;
+mod overlay;
+mod process;
+mod rootfs;
+mod stage;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Pid;
+
+use crate::cgroup::{Doors, Group};
+use crate::disk::{DiskFile, overlay_directories};
+use crate::mount::{HARMLESS, map_owners};
+use crate::sys::{Cloned, Filter};
+use crate::{ContainerSpec, RuntimeError, sys};
+use child::Child;
+use handshake::Parent;
+pub(crate) use identity::IdRange;
+pub(crate) use process::Process;
+use rootfs::Parts;
+pub(crate) use stage::Stage;
+
+/// Everything a sandbox is separated in. Its cgroup namespace follows once it is in its cgroups: made earlier, it
+/// would show the host's paths.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;
+
+/// What a container is made from.
+pub(crate) struct Plan<'a> {
+    pub(crate) spec: &'a ContainerSpec,
+    pub(crate) ids: IdRange,
+    pub(crate) group: &'a Group,
+    /// The ways into its other cgroups.
+    pub(crate) doors: Doors,
+    pub(crate) filter: &'a Filter,
+    pub(crate) stage: &'a Stage,
+    pub(crate) listener: OwnedFd,
+    pub(crate) toolbox: OwnedFd,
+}
+
+/// Makes the container; returns when process 1 runs the toolbox. On failure the process, if there was one, has been
+/// reaped; the cgroup and a new disk file are the caller's to remove.
+pub(crate) fn create(plan: Plan<'_>) -> Result<Process, RuntimeError> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(RuntimeError::io("make the handshake socket"))?;
+    let group = plan.group.open().map_err(RuntimeError::io("open the sandbox's cgroup"))?;
+    match sys::clone_into(NAMESPACES, group.as_fd()).map_err(clone_failure)? {
+        Cloned::Child => {
+            // Whoever holds the parent's end would never see it closed.
+            drop(ours);
+            Child { plan, socket: theirs }.run()
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop(theirs);
+            let process = Process::child(pid, pidfd);
+            let finished = finish(&plan, &Parent::new(ours), pid);
+            match finished {
+                Ok(()) => Ok(process),
+                Err(error) => {
+                    process.end();
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// The parent's turns.
+fn finish(plan: &Plan<'_>, child: &Parent, pid: Pid) -> Result<(), RuntimeError> {
+    plan.ids.assign(pid)?;
+    child.go_ahead()?;
+    // From here on both work: the child prepares what needs no root, the parent assembles the root.
+    let user_ns = identity::user_namespace(pid)?;
+    let disk = DiskFile::open(&plan.spec.disk)?.mount()?;
+    map_owners(disk.as_fd(), HARMLESS, user_ns.as_fd(), "the sandbox's disk")?;
+    let directories = overlay_directories(disk.as_fd())?;
+    let (disk_mount, user_ns) = (disk.as_fd(), user_ns.as_fd());
+    let parts = Parts { rootfs: &plan.spec.rootfs, disk_mount, disk: &directories, user_ns };
+    let mounts = rootfs::assemble(&parts, plan.ids, plan.stage)?;
+    child.hand_over(&mounts)?;
+    // Only the sandbox itself keeps its disk mounted from here on.
+    drop((mounts, directories, disk));
+    child.wait_for_exec()
+}
+
+fn clone_failure(source: std::io::Error) -> RuntimeError {
+    match source.raw_os_error() {
+        Some(libc::ENOSYS) => RuntimeError::Unsupported {
+            what: "sandboxes".into(),
+            why: "clone3 is blocked; are we in a container with a system call filter?".into(),
+        },
+        Some(libc::ENOSPC) => RuntimeError::Unsupported {
+            what: "another sandbox".into(),
+            why: "a limit of namespaces is reached; see /proc/sys/user/max_*_namespaces".into(),
+        },
+        _ => RuntimeError::io("start a process in new namespaces")(source),
+    }
+}

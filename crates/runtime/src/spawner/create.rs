@@ -1,0 +1,61 @@
+//! Making a container, with everything undone if it fails.
+
+use std::os::fd::OwnedFd;
+
+use super::registry::{Afterwards, Entry, Note, Phase, Registry};
+use crate::cgroup::Group;
+use crate::container::{self, IdRange, Plan, Process};
+use crate::{ContainerSpec, Exit, RuntimeError, disk};
+
+/// What a client has handed over for a container.
+pub(super) struct Given {
+    pub(super) listener: OwnedFd,
+    pub(super) toolbox: OwnedFd,
+}
+
+impl Registry {
+    /// Makes the container and enters it. If that fails after something was made, the entry is one that is being
+    /// released, and it forgets itself.
+    pub(super) fn create(&mut self, spec: &ContainerSpec, given: Given) -> Result<(), RuntimeError> {
+        spec.validate()?;
+        let ids = self.free_ids()?;
+        let released =
+            disk::is_released(&spec.disk.path).map_err(RuntimeError::io("examine the sandbox's disk"))?;
+        if !released {
+            return Err(RuntimeError::Refused("the disk is in use by another sandbox".into()));
+        }
+        let new_disk = !spec.disk.path.exists();
+        let group = self.cgroups.group(&spec.name);
+        let started = self.start(spec, (ids, given), &group);
+        let mut entry = Entry {
+            process: None,
+            ids: Some(ids),
+            group,
+            disk: spec.disk.path.clone(),
+            phase: Phase::Releasing(Exit::Unknown),
+            afterwards: Afterwards::Forget { remove_disk: new_disk },
+        };
+        let result = started.map(|process| {
+            entry.process = Some(process);
+            entry.phase = Phase::Alive;
+            entry.afterwards = Afterwards::Remember;
+        });
+        self.entries.insert(spec.name.clone(), entry);
+        result
+    }
+
+    fn start(
+        &self,
+        spec: &ContainerSpec,
+        (ids, given): (IdRange, Given),
+        group: &Group,
+    ) -> Result<Process, RuntimeError> {
+        self.cgroups.make(group, spec.limits)?;
+        let note = serde_json::to_vec(&Note { disk: spec.disk.path.clone() }).unwrap_or_default();
+        group.write_note(&note).map_err(RuntimeError::io("write the sandbox's note"))?;
+        let doors = group.doors().map_err(RuntimeError::io("open the sandbox's cgroups"))?;
+        let Given { listener, toolbox } = given;
+        let (filter, stage) = (&self.filter, &self.stage);
+        container::create(Plan { spec, ids, group, doors, filter, stage, listener, toolbox })
+    }
+}

@@ -1,0 +1,76 @@
+//! Limits bind, and hurt the sandbox that goes over them alone.
+
+use std::fs;
+
+use sandgate_runtime::ContainerSpec;
+
+use crate::runner::Test;
+use crate::world::{MIB, World, until};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_memory_hog_dies_and_its_sandbox_lives", a_memory_hog_dies_and_its_sandbox_lives),
+    ("a_fork_bomb_stops", a_fork_bomb_stops),
+    ("a_busy_loop_gets_its_share", a_busy_loop_gets_its_share),
+    ("a_full_disk_is_the_sandboxes_own", a_full_disk_is_the_sandboxes_own),
+];
+
+fn a_memory_hog_dies_and_its_sandbox_lives(world: &World) {
+    let mut spec = world.spec("hog", "(head -c 400M /dev/zero | tail -c 400M >/dev/null); echo \"hog ended with ${PIPESTATUS[*]} $?\" >&3; echo alive >&3");
+    spec.limits.memory_bytes = 64 * MIB;
+    let text = world.say_spec(&spec);
+    assert!(text.contains("137") && text.ends_with("alive\n"), "{text}");
+}
+
+fn a_fork_bomb_stops(world: &World) {
+    let mut spec = world.spec(
+        "bomb",
+        "n=0; while sleep 1000 & do n=$((n+1)); [ $n -ge 100 ] && break; done 2>&3; echo $n >&3",
+    );
+    spec.limits.pids = 16;
+    let (_container, output) = world.create(&spec);
+    let complaint = output.line();
+    assert!(complaint.contains("Resource temporarily unavailable"), "{complaint}");
+    assert_eq!(processes(world, &spec), 16);
+    world.delete(&spec);
+}
+
+/// By the kernel's own counters: of the periods in which it wanted to run, it was throttled in most.
+fn a_busy_loop_gets_its_share(world: &World) {
+    let mut spec = world.spec("busy", "while :; do :; done");
+    spec.limits.cpu_millis = 100;
+    let (_container, _output) = world.create(&spec);
+    let file = world
+        .cgroups()
+        .into_iter()
+        .map(|parent| parent.join(&spec.name).join("cpu.stat"))
+        .find(|file| fs::read_to_string(file).is_ok_and(|text| text.contains("nr_throttled")))
+        .expect("counters");
+    let counter = |name: &str| -> u64 {
+        let text = fs::read_to_string(&file).expect("counters");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|number| number.parse().ok()).expect("a number")
+    };
+    until("it has run for a while", || counter("nr_periods") >= 20);
+    let (throttled, periods) = (counter("nr_throttled"), counter("nr_periods"));
+    assert!(throttled * 2 >= periods, "throttled in {throttled} of {periods} periods");
+    world.delete(&spec);
+}
+
+fn a_full_disk_is_the_sandboxes_own(world: &World) {
+    let spec = world.spec("full", "head -c 200M /dev/zero > /home/daytona/big 2>&3; stat -c %s /home/daytona/big >&3; rm /home/daytona/big; echo small > /home/daytona/small && cat /home/daytona/small >&3");
+    let (_container, output) = world.create(&spec);
+    let text = output.read();
+    assert!(text.contains("No space left on device"), "{text}");
+    let size: u64 = text.lines().find_map(|line| line.parse().ok()).expect("a size");
+    assert!(size < 64 * MIB, "{text}");
+    assert!(text.ends_with("small\n"), "{text}");
+    let file = fs::metadata(&spec.disk.path).expect("the disk");
+    assert_eq!(file.len(), 64 * MIB);
+    world.delete(&spec);
+}
+
+fn processes(world: &World, spec: &ContainerSpec) -> usize {
+    let unified = world.cgroups().into_iter().find(|parent| parent.join("cgroup.events").exists());
+    let file = unified.expect("a cgroup of version 2").join(&spec.name).join("cgroup.procs");
+    fs::read_to_string(file).map_or(0, |text| text.lines().count())
+}

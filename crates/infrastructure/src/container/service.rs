@@ -1,0 +1,173 @@
+//! The ports of the core, on top of the spawner.
+
+use super::plan::{Start, plan};
+use super::{ContainerSandboxService, Shared, failed};
+use async_trait::async_trait;
+use sandgate_core::{
+    Attempt, Command, CommandResult, ExternalName, Found, Handle, Inventory, Observed, SandboxConfig,
+    SandboxInfo, SandboxRef, SandboxService, ServiceError, StartStop, ToolboxAccess, ToolboxAddress,
+    UserName,
+};
+use sandgate_runtime::Handles;
+use sandgate_toolbox_api::{ClientError, ExecuteRequest, ToolboxClient};
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+
+#[async_trait]
+impl SandboxService for ContainerSandboxService {
+    async fn create(&self, attempt: &Attempt, config: &SandboxConfig) -> Result<SandboxInfo, ServiceError> {
+        let (attempt, config) = (*attempt, config.clone());
+        self.blocking("create", move |shared| shared.launch(&attempt, &config)).await
+    }
+
+    async fn execute_command(
+        &self,
+        at: &SandboxRef,
+        command: &Command,
+    ) -> Result<CommandResult, ServiceError> {
+        let ToolboxAddress::Unix(socket) = self.toolbox(at).await?;
+        let answer = ToolboxClient::unix(socket).execute(&request(command)).await.map_err(execute_error)?;
+        Ok(CommandResult { exit_code: answer.exit_code, output: answer.result })
+    }
+
+    async fn status(&self, at: &SandboxRef) -> Result<Observed, ServiceError> {
+        let attempt = at.attempt;
+        self.blocking("status", move |shared| {
+            let name = shared.name(&attempt);
+            Ok(shared.observe(&name, shared.running()?.contains(name.as_str())))
+        })
+        .await
+    }
+
+    async fn delete(&self, at: &SandboxRef) -> Result<(), ServiceError> {
+        let attempt = at.attempt;
+        self.blocking("delete", move |shared| {
+            let name = shared.name(&attempt);
+            shared.spawner.delete(name.as_str(), &shared.disk(&name)).map_err(failed("delete"))?;
+            shared.sockets.remove(&name).map_err(io_failed("delete"))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl StartStop for ContainerSandboxService {
+    async fn start(&self, at: &SandboxRef, config: &SandboxConfig) -> Result<SandboxInfo, ServiceError> {
+        self.create(&at.attempt, config).await
+    }
+
+    async fn stop(&self, at: &SandboxRef) -> Result<(), ServiceError> {
+        let attempt = at.attempt;
+        self.blocking("stop", move |shared| {
+            let name = shared.name(&attempt);
+            shared.spawner.kill(name.as_str()).map_err(failed("stop"))?;
+            shared.sockets.remove(&name).map_err(io_failed("stop"))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Inventory for ContainerSandboxService {
+    async fn list(&self) -> Result<Vec<Found>, ServiceError> {
+        self.blocking("list", Shared::inventory).await
+    }
+}
+
+#[async_trait]
+impl ToolboxAccess for ContainerSandboxService {
+    async fn toolbox(&self, at: &SandboxRef) -> Result<ToolboxAddress, ServiceError> {
+        Ok(ToolboxAddress::Unix(self.0.sockets.path(&self.0.name(&at.attempt))))
+    }
+}
+
+impl Shared {
+    /// Makes the container of `attempt`, or finds it running: its disk decides with which files it begins.
+    fn launch(&self, attempt: &Attempt, config: &SandboxConfig) -> Result<SandboxInfo, ServiceError> {
+        let name = self.name(attempt);
+        let image = self.images.get(config.snapshot.as_ref())?;
+        let account = image.account(config.user.as_ref())?;
+        let spec = plan(
+            &name,
+            config,
+            Start { attempt, account: &account, rootfs: &image.rootfs, disk: self.disk(&name) },
+        );
+        if let Some(listener) = self.listener(&name)? {
+            let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
+            if let Err(error) = self.spawner.create(&spec, handles) {
+                self.sockets.remove(&name).map_err(io_failed("create"))?;
+                return Err(failed("create")(error));
+            }
+        }
+        Ok(SandboxInfo { handle: Handle(name.to_string()), user: UserName::parse(account.name).ok() })
+    }
+
+    /// A new listener for `name`; `None` where a running sandbox has one already.
+    fn listener(&self, name: &ExternalName) -> Result<Option<UnixListener>, ServiceError> {
+        let bind = || self.sockets.bind(name).map_err(io_failed("create"));
+        if let Some(listener) = bind()? {
+            return Ok(Some(listener));
+        }
+        if self.running()?.contains(name.as_str()) {
+            return Ok(None);
+        }
+        // Left behind by a sandbox that died, or by a server that was killed in between.
+        self.sockets.remove(name).map_err(io_failed("create"))?;
+        bind()
+    }
+
+    fn running(&self) -> Result<HashSet<String>, ServiceError> {
+        let all = self.spawner.list().map_err(failed("list"))?;
+        Ok(all.into_iter().filter(|container| container.alive).map(|container| container.name).collect())
+    }
+
+    fn inventory(&self) -> Result<Vec<Found>, ServiceError> {
+        let running = self.running()?;
+        let names = self.disk_names().map_err(io_failed("list"))?;
+        let all: HashSet<&str> = names.iter().chain(&running).map(String::as_str).collect();
+        let attempts = all.into_iter().filter_map(|name| ExternalName::parse(name, &self.instance));
+        Ok(attempts
+            .map(|attempt| {
+                let name = self.name(&attempt);
+                Found { attempt, observed: self.observe(&name, running.contains(name.as_str())) }
+            })
+            .collect())
+    }
+
+    fn disk_names(&self) -> io::Result<Vec<String>> {
+        let files = self.disks.read_dir()?.map(|entry| Ok(entry?.file_name()));
+        let names = files.filter_map(|file: io::Result<_>| match file {
+            Ok(name) => name.to_str()?.strip_suffix(".ext4").map(|name| Ok(name.to_owned())),
+            Err(error) => Some(Err(error)),
+        });
+        names.collect()
+    }
+}
+
+fn io_failed(operation: &'static str) -> impl Fn(io::Error) -> ServiceError {
+    move |error| ServiceError::Failed { operation, source: error.into() }
+}
+
+fn request(command: &Command) -> ExecuteRequest {
+    ExecuteRequest {
+        command: command.text.clone(),
+        cwd: command.cwd.clone(),
+        envs: (!command.env.is_empty()).then(|| command.env.clone()),
+        timeout: command.timeout.map(|timeout| i64::try_from(timeout.as_secs().max(1)).unwrap_or(i64::MAX)),
+    }
+}
+
+fn execute_error(error: ClientError) -> ServiceError {
+    match error {
+        // Nobody listens there: there is no such sandbox, or it has ended.
+        ClientError::Unreachable(_) => ServiceError::NotRunning,
+        ClientError::Refused { status, body } if status == 408 => {
+            tracing::debug!(message = body.message, "a command ran into its timeout");
+            ServiceError::CommandTimeout
+        }
+        ClientError::Refused { body, .. } => ServiceError::Refused(body.message),
+        other => ServiceError::OutcomeUnknown { operation: "execute", source: other.into() },
+    }
+}

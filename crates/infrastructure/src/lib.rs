@@ -1,0 +1,7 @@
+//! Every adapter of the core's ports, one folder each.
+
+pub mod clock;
+pub mod container;
+pub mod data_dir;
+pub mod memory;
+pub mod sqlite;

@@ -1,0 +1,83 @@
+//! What lives, in memory: so that finding a sandbox or a key never waits for a disk.
+
+use super::rows::is_gone;
+use sandgate_core::{ApiKey, Desired, KeyHash, OrganizationId, Sandbox, SandboxId, Timestamp};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Every sandbox of which something may still exist, and every key. It holds what is committed and nothing else.
+#[derive(Default)]
+pub(super) struct Index {
+    sandboxes: HashMap<SandboxId, Arc<Sandbox>>,
+    names: HashMap<OrganizationId, HashMap<String, SandboxId>>,
+    keys: HashMap<KeyHash, ApiKey>,
+    first_organization: Option<OrganizationId>,
+}
+
+impl Index {
+    /// Takes a sandbox as it is now; forgets it where nothing of it is left. A later use is never taken back.
+    pub(super) fn put(&mut self, mut sandbox: Arc<Sandbox>) {
+        if let Some(before) = self.sandboxes.remove(&sandbox.id) {
+            self.forget_name(&before);
+            if before.last_activity_at > sandbox.last_activity_at {
+                Arc::make_mut(&mut sandbox).last_activity_at = before.last_activity_at;
+            }
+        }
+        if sandbox.desired != Desired::Deleted {
+            let names = self.names.entry(sandbox.organization).or_default();
+            names.insert(sandbox.name.as_str().to_owned(), sandbox.id);
+        }
+        if !is_gone(&sandbox) {
+            self.sandboxes.insert(sandbox.id, sandbox);
+        }
+    }
+
+    fn forget_name(&mut self, sandbox: &Sandbox) {
+        let Some(names) = self.names.get_mut(&sandbox.organization) else { return };
+        // The name of a sandbox that is being deleted may be another's by now.
+        if names.get(sandbox.name.as_str()) == Some(&sandbox.id) {
+            names.remove(sandbox.name.as_str());
+        }
+    }
+
+    /// Notes a use.
+    pub(super) fn touch(&mut self, id: SandboxId, at: Timestamp) {
+        if let Some(sandbox) = self.sandboxes.get_mut(&id) {
+            Arc::make_mut(sandbox).last_activity_at = at;
+        }
+    }
+
+    /// Takes a key, unless its hash is known.
+    pub(super) fn put_key(&mut self, key: ApiKey, hash: KeyHash) {
+        self.keys.entry(hash).or_insert(key);
+        self.first_organization.get_or_insert(key.organization);
+    }
+
+    /// A sandbox of `organization`, by id or, where that finds nothing, by name.
+    pub(super) fn find(&self, organization: OrganizationId, id_or_name: &str) -> Option<Arc<Sandbox>> {
+        let by_id =
+            || self.sandboxes.get(&id_or_name.parse().ok()?).filter(|s| s.organization == organization);
+        let by_name = || self.sandboxes.get(self.names.get(&organization)?.get(id_or_name)?);
+        by_id().or_else(by_name).cloned()
+    }
+
+    /// The sandboxes with these ids, in this order, without those that are gone by now.
+    pub(super) fn get_all(&self, ids: &[SandboxId]) -> Vec<Arc<Sandbox>> {
+        ids.iter().filter_map(|id| self.sandboxes.get(id).cloned()).collect()
+    }
+
+    /// Every sandbox, in no order.
+    pub(super) fn all(&self) -> Vec<Arc<Sandbox>> {
+        self.sandboxes.values().cloned().collect()
+    }
+
+    /// The key with this hash.
+    pub(super) fn key(&self, hash: KeyHash) -> Option<ApiKey> {
+        self.keys.get(&hash).copied()
+    }
+
+    /// The organization that was first.
+    pub(super) const fn first_organization(&self) -> Option<OrganizationId> {
+        self.first_organization
+    }
+}

@@ -1,0 +1,9 @@
+//! The ledger on a real disk: what it keeps, what it refuses, and what is left of it after a crash.
+
+mod crash;
+mod keys;
+mod listing;
+mod opening;
+mod rig;
+mod sealing;
+mod writing;

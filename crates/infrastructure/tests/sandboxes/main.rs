@@ -1,0 +1,8 @@
+//! The facade over the real ledger and a provider in memory, and over mocks for what neither gives on demand.
+
+mod create;
+mod lifecycle;
+mod meddling;
+mod recover;
+mod rig;
+mod settings;

@@ -1,0 +1,163 @@
+//! After a crash the ledger and the provider agree again, and nothing of anybody else's was touched.
+
+use crate::meddling::Moment::BeforeDelete;
+use crate::meddling::fails_if;
+use crate::rig::{Rig, unknown_outcome};
+use sandgate_core::{
+    Attempt, Desired, InstanceId, Observed, Recovery, SandboxConfig, SandboxId, SandboxService,
+    SandboxesError,
+};
+use sandgate_infrastructure::memory::MemorySandboxService;
+
+async fn recovered(rig: &Rig) -> Recovery {
+    rig.sandboxes.recover().await.expect("recover")
+}
+
+fn only(field: fn(&mut Recovery) -> &mut usize) -> Recovery {
+    let mut report = Recovery::default();
+    *field(&mut report) = 1;
+    report
+}
+
+async fn make(service: &MemorySandboxService, config: &SandboxConfig) -> Attempt {
+    let attempt = Attempt::first(SandboxId::random());
+    service.create(&attempt, config).await.expect("create");
+    attempt
+}
+
+#[tokio::test]
+async fn what_agrees_is_left_alone() {
+    let rig = Rig::new().await;
+    let running = rig.created("running").await;
+    rig.created("stopped").await;
+    let stopped = rig.sandboxes.stop(rig.organization, "stopped").await.expect("stop");
+    assert_eq!(recovered(&rig).await, Recovery { kept: 2, ..Recovery::default() });
+    assert_eq!(rig.get("running").await.expect("found"), running);
+    assert_eq!(rig.get("stopped").await.expect("found"), stopped);
+    rig.finish().await;
+}
+
+/// A create that nobody was told of ends, whether the provider came to it or not.
+#[tokio::test]
+async fn a_create_cut_short_ends() {
+    for made in [true, false] {
+        let rig = Rig::new().await;
+        let sandbox = rig.created("one").await;
+        rig.left_as(&sandbox, Desired::Started, Observed::Pending).await;
+        if !made {
+            rig.service.lose_all();
+        }
+        assert_eq!(recovered(&rig).await, only(|r| &mut r.settled), "made: {made}");
+        assert!(matches!(rig.get("one").await, Err(SandboxesError::NotFound)));
+        rig.nothing_left().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_stop_or_delete_cut_short_is_finished() {
+    let rig = Rig::new().await;
+    let [starting, stopping, deleting] =
+        [rig.created("starting").await, rig.created("stopping").await, rig.created("deleting").await];
+    rig.service.crash(&starting.current_attempt());
+    rig.left_as(&starting, Desired::Started, Observed::Stopped).await;
+    rig.left_as(&stopping, Desired::Stopped, Observed::Started).await;
+    rig.left_as(&deleting, Desired::Deleted, Observed::Started).await;
+    assert_eq!(recovered(&rig).await, Recovery { settled: 3, ..Recovery::default() });
+    for (name, observed) in [("starting", Observed::Started), ("stopping", Observed::Stopped)] {
+        let row = rig.get(name).await.expect("found");
+        assert_eq!(row.observed, observed);
+        assert_eq!(rig.service.status(&row.reference()).await.expect("status"), observed);
+    }
+    assert!(matches!(rig.get(&deleting.id.to_string()).await, Err(SandboxesError::NotFound)));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_died_meanwhile_is_stopped_says_why_and_can_be_started() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    rig.service.crash(&sandbox.current_attempt());
+    assert_eq!(recovered(&rig).await, only(|r| &mut r.corrected));
+    let found = rig.get("one").await.expect("found");
+    assert_eq!((found.desired, found.observed), (Desired::Stopped, Observed::Stopped));
+    assert!(found.cause.as_ref().is_some_and(|cause| cause.contains("start it again")), "{found:?}");
+    let started = rig.sandboxes.start(rig.organization, "one").await.expect("start");
+    assert_eq!((started.observed, started.cause), (Observed::Started, None));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_lost_says_so_and_can_only_be_deleted() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    rig.service.lose(&sandbox.current_attempt());
+    assert_eq!(recovered(&rig).await, only(|r| &mut r.corrected));
+    let found = rig.get("one").await.expect("found");
+    assert_eq!(found.observed, Observed::Failed);
+    assert!(found.cause.as_ref().is_some_and(|cause| cause.contains("delete it")), "{found:?}");
+    let refused = rig.sandboxes.start(rig.organization, "one").await;
+    assert!(matches!(refused, Err(SandboxesError::WrongState(_))), "{refused:?}");
+    assert_eq!(recovered(&rig).await, only(|r| &mut r.kept), "a second look changes nothing");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_started_behind_our_back_is_running() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    rig.left_as(&sandbox, Desired::Stopped, Observed::Stopped).await;
+    assert_eq!(recovered(&rig).await, only(|r| &mut r.corrected));
+    assert_eq!(rig.get("one").await.expect("found").observed, Observed::Started);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_orphan_of_ours_is_deleted_and_nobody_elses_is_touched() {
+    let rig = Rig::new().await;
+    let kept = rig.created("kept").await;
+    let neighbour = rig.service.beside(InstanceId::random());
+    make(&rig.service, &kept.config).await;
+    let theirs = make(&neighbour, &kept.config).await;
+    assert_eq!(recovered(&rig).await, Recovery { kept: 1, orphans: 1, ..Recovery::default() });
+    assert_eq!(rig.service.held(), 2, "ours with a row, and theirs");
+    neighbour.lose(&theirs);
+    rig.finish().await;
+}
+
+/// An abandoned attempt of a sandbox that lives is an orphan too.
+#[tokio::test]
+async fn another_attempt_of_a_living_sandbox_is_an_orphan() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    let second = Attempt { number: 2, ..sandbox.current_attempt() };
+    rig.service.create(&second, &sandbox.config).await.expect("create");
+    assert_eq!(recovered(&rig).await, Recovery { kept: 1, orphans: 1, ..Recovery::default() });
+    assert_eq!(rig.service.held(), 1);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_finished_now_is_finished_the_next_time() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    rig.left_as(&sandbox, Desired::Deleted, Observed::Started).await;
+    make(&rig.service, &sandbox.config).await;
+    let sandboxes = rig.meddling(|now| fails_if(now == BeforeDelete, unknown_outcome));
+    let report = sandboxes.recover().await.expect("recover");
+    assert_eq!(report, Recovery { failed: 2, ..Recovery::default() });
+    assert_eq!(rig.service.held(), 2);
+    assert_eq!(recovered(&rig).await, Recovery { settled: 1, orphans: 1, ..Recovery::default() });
+    rig.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_does_not_answer_is_looked_at_again() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    assert_eq!(rig.sandboxes.recheck(&sandbox).await.expect("recheck"), sandbox, "it runs: nothing changes");
+    rig.service.crash(&sandbox.current_attempt());
+    let found = rig.sandboxes.recheck(&sandbox).await.expect("recheck");
+    assert_eq!((found.desired, found.observed), (Desired::Stopped, Observed::Stopped));
+    assert_eq!(rig.get("one").await.expect("found"), found);
+    rig.finish().await;
+}

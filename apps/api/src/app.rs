@@ -1,0 +1,105 @@
+//! The composition root: everything is made here, in reading order.
+
+use crate::auth::Keys;
+use crate::config::Config;
+use crate::relay::{self, Relay};
+use crate::routes::{self, ControlState};
+use crate::tasks::Tasks;
+use crate::wire::View;
+use crate::{first_start, listener, toolbox_binary};
+use anyhow::Context;
+use axum::Router;
+use sandgate_core::{Provider, ProviderKind, Sandboxes};
+use sandgate_infrastructure::clock::SystemClock;
+use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
+use sandgate_infrastructure::data_dir::DataDir;
+use sandgate_infrastructure::sqlite::SqliteLedger;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How late a sandbox may be stopped or deleted by its interval.
+const TIMER_PERIOD: Duration = Duration::from_secs(10);
+
+/// The service, ready to be run.
+pub(crate) struct App {
+    listener: TcpListener,
+    url: String,
+    router: Router,
+    sandboxes: Sandboxes,
+    tasks: Tasks,
+}
+
+impl App {
+    /// Makes everything, and brings ledger and world together.
+    pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
+        let provider = container_provider(&config, &data_dir, &ledger)?;
+        let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock));
+        let recovery =
+            sandboxes.recover().await.context("the ledger and the sandboxes cannot be brought together")?;
+        tracing::info!(?recovery, instance = ledger.instance().as_str(), "recovered");
+        first_start::ensure_key(ledger.as_ref(), config.api_key.as_ref(), data_dir.path()).await?;
+
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let public_url = config.public_url.unwrap_or_else(|| url.clone());
+        let keys = Keys::new(ledger.clone());
+        let tasks = Tasks::default();
+        let state = ControlState {
+            keys: keys.clone(),
+            sandboxes: sandboxes.clone(),
+            tasks: tasks.clone(),
+            view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX) },
+            limits: config.limits,
+            instance: ledger.instance().clone(),
+        };
+        let router = routes::all(state, Relay::new(keys, sandboxes.clone()));
+        Ok(Self { listener, url, router, sandboxes, tasks })
+    }
+
+    /// Where it listens, with the real port. Clients may know it by another address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves until `stop`, then lets what has begun come to its end.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
+        listener::serve(self.listener, self.router, stop).await;
+        self.tasks.finish().await;
+        if let Err(error) = timers.await {
+            tracing::error!(error = %error, "the timers ended unexpectedly");
+        }
+    }
+}
+
+/// Looks from time to time for sandboxes whose interval has run out.
+async fn enforce_intervals(sandboxes: Sandboxes, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TIMER_PERIOD)).await.is_some() {
+        match sandboxes.enforce_intervals().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(ended, "sandboxes were ended by their intervals"),
+            Err(error) => tracing::warn!(error = %error, "intervals could not be looked at"),
+        }
+    }
+}
+
+fn container_provider(
+    config: &Config,
+    data_dir: &DataDir,
+    ledger: &SqliteLedger,
+) -> anyhow::Result<Provider> {
+    let service = ContainerSandboxService::open(ContainerOptions {
+        data_dir,
+        instance: ledger.instance().clone(),
+        program: "/proc/self/exe".into(),
+        toolbox: &toolbox_binary::load()?,
+        snapshots: &config.snapshots,
+    })?;
+    Ok(Provider::new(ProviderKind::Container, Arc::new(service)))
+}

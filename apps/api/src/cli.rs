@@ -1,0 +1,66 @@
+//! The commands of the binary.
+
+use crate::app::App;
+use crate::config::{Config, ServeArgs};
+use crate::{logging, openapi};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// One service that gives AI agents their sandboxes, by Daytona's API.
+#[derive(Debug, Parser)]
+#[command(name = "sandgate", version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the API until SIGTERM or SIGINT. Sandboxes live on.
+    Serve(ServeArgs),
+    /// Print the OpenAPI description of the API as YAML.
+    Openapi,
+}
+
+/// Carries out one command.
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve(args),
+        Command::Openapi => {
+            print!("{}", openapi::yaml()?);
+            Ok(())
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let config = Config::read(args)?;
+    logging::start(&config.log).context("the log filter cannot be used")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        cancel_on_signal(stop.clone())?;
+        let app = App::build(config).await?;
+        println!("sandgate listening on {}", app.url());
+        app.run(stop).await;
+        Ok(())
+    })
+}
+
+/// The first SIGTERM or SIGINT ends the service in good order.
+fn cancel_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: open requests are answered, sandboxes live on");
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The TOML file. An unknown key is an error: a misspelt setting must not be silently the default.
+
+use anyhow::Context;
+use sandgate_core::{ResourceLimits, Resources, SnapshotName, UserName};
+use sandgate_infrastructure::container::SnapshotSource;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What the file says, parsed.
+#[derive(Debug, Default)]
+pub(super) struct FileConfig {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) public_url: Option<String>,
+    pub(super) log: Option<String>,
+    pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
+    pub(super) limits: ResourceLimits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Toml {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    public_url: Option<String>,
+    log: Option<String>,
+    #[serde(default)]
+    snapshots: BTreeMap<String, TomlSnapshot>,
+    #[serde(default)]
+    limits: TomlLimits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlSnapshot {
+    path: PathBuf,
+    user: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlLimits {
+    #[serde(default)]
+    default: TomlResources,
+    #[serde(default)]
+    maximum: TomlResources,
+}
+
+/// Cores, and GiB of memory and disk.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlResources {
+    cpu: Option<u32>,
+    memory: Option<u32>,
+    disk: Option<u32>,
+}
+
+impl FileConfig {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not a configuration", path.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let toml: Toml = toml::from_str(text)?;
+        let snapshots = toml.snapshots.into_iter().map(snapshot).collect::<anyhow::Result<_>>()?;
+        let built_in = ResourceLimits::default();
+        let limits = ResourceLimits {
+            default: toml.limits.default.over(built_in.default),
+            maximum: toml.limits.maximum.over(built_in.maximum),
+        };
+        Ok(Self {
+            listen: toml.listen,
+            data_dir: toml.data_dir,
+            public_url: toml.public_url,
+            log: toml.log,
+            snapshots,
+            limits,
+        })
+    }
+}
+
+fn snapshot((name, source): (String, TomlSnapshot)) -> anyhow::Result<(SnapshotName, SnapshotSource)> {
+    let user = source.user.map(UserName::parse).transpose()?;
+    Ok((SnapshotName::parse(name)?, SnapshotSource { path: source.path, user }))
+}
+
+impl TomlResources {
+    fn over(&self, built_in: Resources) -> Resources {
+        Resources {
+            cpu: self.cpu.unwrap_or(built_in.cpu),
+            memory_gib: self.memory.unwrap_or(built_in.memory_gib),
+            disk_gib: self.disk.unwrap_or(built_in.disk_gib),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The JSON that Daytona's clients read and write.
+
+mod create;
+mod list;
+mod sandbox;
+
+pub(crate) use create::CreateSandbox;
+pub(crate) use list::{ListParameters, SandboxPage};
+pub(crate) use sandbox::{Sandbox, SandboxLabels, View};

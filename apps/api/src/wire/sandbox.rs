@@ -1,0 +1,189 @@
+//! A sandbox as clients see it.
+
+use sandgate_core::{Desired, Observed, ProviderKind, SandboxConfig, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// Who runs the commands where the provider did not say.
+const DEFAULT_USER: &str = "daytona";
+/// The one region that a server has.
+const TARGET: &str = "local";
+/// What the default image is called.
+const DEFAULT_SNAPSHOT: &str = "default";
+
+/// A sandbox. Numbers are whole: clients of some versions refuse others.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, clippy::struct_field_names, reason = "the names are Daytona's")]
+pub(crate) struct Sandbox {
+    /// A UUID.
+    id: String,
+    /// Whose it is.
+    organization_id: String,
+    /// What people call it; its id where nobody named it.
+    name: String,
+    /// The snapshot it started from.
+    snapshot: String,
+    /// Who runs its commands.
+    user: String,
+    /// Variables that every command sees.
+    env: BTreeMap<String, String>,
+    /// Marks by which it is found again.
+    labels: BTreeMap<String, String>,
+    /// Whether its previews need no key.
+    public: bool,
+    /// Whether it reaches nothing.
+    network_block_all: bool,
+    /// Whether it is a virtual machine with nested virtualization; never.
+    kvm: bool,
+    /// The region.
+    target: String,
+    /// Cores.
+    cpu: u32,
+    /// GPUs.
+    gpu: u32,
+    /// Memory in GiB.
+    memory: u32,
+    /// Disk in GiB.
+    disk: u32,
+    /// What it is doing.
+    #[schema(example = "started")]
+    state: &'static str,
+    /// What was asked for last.
+    #[schema(example = "started")]
+    desired_state: &'static str,
+    /// Why it failed, or stopped without being asked to.
+    error_reason: Option<String>,
+    /// Whether `recover` may help.
+    recoverable: bool,
+    /// Minutes without use until it is stopped; 0 means never.
+    auto_stop_interval: u32,
+    /// Minutes after the stop until it is archived.
+    auto_archive_interval: u32,
+    /// Minutes after the stop until it is deleted; negative means never.
+    auto_delete_interval: i64,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339.
+    updated_at: String,
+    /// RFC 3339.
+    last_activity_at: String,
+    /// What kind of sandbox it is.
+    sandbox_class: &'static str,
+    /// Directories shared with other sandboxes.
+    volumes: Vec<String>,
+    /// The base address of its toolbox; its id and the toolbox's path follow.
+    toolbox_proxy_url: String,
+}
+
+/// How this server presents sandboxes.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    /// The base address of all toolboxes.
+    pub(crate) toolbox_url: String,
+}
+
+impl View {
+    /// The JSON of a sandbox.
+    pub(crate) fn sandbox(&self, sandbox: sandgate_core::Sandbox) -> Sandbox {
+        let state = state(sandbox.desired, sandbox.observed);
+        let SandboxConfig { snapshot, user, env, labels, resources, intervals, network } = sandbox.config;
+        Sandbox {
+            id: sandbox.id.to_string(),
+            organization_id: sandbox.organization.to_string(),
+            name: sandbox.name.to_string(),
+            snapshot: snapshot.map_or_else(|| DEFAULT_SNAPSHOT.to_owned(), |name| name.to_string()),
+            user: user.map_or_else(|| DEFAULT_USER.to_owned(), |name| name.to_string()),
+            env: env.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+            labels: labels.as_map().clone(),
+            public: false,
+            network_block_all: network == sandgate_core::Network::None,
+            kvm: false,
+            target: TARGET.to_owned(),
+            cpu: resources.cpu,
+            gpu: 0,
+            memory: resources.memory_gib,
+            disk: resources.disk_gib,
+            state,
+            desired_state: desired_state(sandbox.desired),
+            error_reason: sandbox.cause,
+            recoverable: false,
+            auto_stop_interval: intervals.auto_stop,
+            auto_archive_interval: intervals.auto_archive,
+            auto_delete_interval: intervals.auto_delete.map_or(-1, i64::from),
+            created_at: rfc3339(sandbox.created_at),
+            updated_at: rfc3339(sandbox.updated_at),
+            last_activity_at: rfc3339(sandbox.last_activity_at),
+            sandbox_class: class(sandbox.provider),
+            volumes: Vec::new(),
+            toolbox_proxy_url: self.toolbox_url.clone(),
+        }
+    }
+}
+
+/// Daytona's word for a pair of what is wanted and what is seen.
+pub(super) const fn state(desired: Desired, observed: Observed) -> &'static str {
+    match (desired, observed) {
+        (Desired::Deleted, Observed::Absent) => "destroyed",
+        (Desired::Deleted, _) => "destroying",
+        (_, Observed::Failed | Observed::Absent) => "error",
+        (_, Observed::Pending) => "creating",
+        (Desired::Started, Observed::Started) => "started",
+        (Desired::Started, Observed::Stopped) => "starting",
+        (Desired::Stopped, Observed::Started) => "stopping",
+        (Desired::Stopped, Observed::Stopped) => "stopped",
+    }
+}
+
+/// Every pair that [`state`] gives that word for.
+pub(super) fn pairs(word: &str) -> Vec<(Desired, Observed)> {
+    const DESIRED: [Desired; 3] = [Desired::Started, Desired::Stopped, Desired::Deleted];
+    const OBSERVED: [Observed; 5] =
+        [Observed::Pending, Observed::Started, Observed::Stopped, Observed::Failed, Observed::Absent];
+    let all = DESIRED.iter().flat_map(|d| OBSERVED.iter().map(move |o| (*d, *o)));
+    all.filter(|(desired, observed)| state(*desired, *observed) == word).collect()
+}
+
+const fn desired_state(desired: Desired) -> &'static str {
+    match desired {
+        Desired::Started => "started",
+        Desired::Stopped => "stopped",
+        Desired::Deleted => "destroyed",
+    }
+}
+
+const fn class(provider: ProviderKind) -> &'static str {
+    match provider {
+        ProviderKind::Container => "container",
+    }
+}
+
+fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// The labels of a sandbox, to be replaced as a whole.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct SandboxLabels {
+    /// By key.
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each pair has one word, and each word that is given is one that Daytona knows.
+    #[test]
+    fn words_and_pairs_belong_together() {
+        let words =
+            ["creating", "started", "starting", "stopping", "stopped", "destroying", "destroyed", "error"];
+        let all: Vec<_> = words.iter().flat_map(|word| pairs(word)).collect();
+        assert_eq!(all.len(), 15, "every pair stands under exactly one of the words");
+        for word in words {
+            assert!(!pairs(word).is_empty(), "{word}");
+        }
+        assert!(pairs("archived").is_empty());
+    }
+}

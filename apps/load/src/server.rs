@@ -1,0 +1,55 @@
+//! A server of the benchmark's own, on a free port, with a data directory that goes with it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+const START: Duration = Duration::from_secs(30);
+
+/// A server that runs. It is killed if it is dropped before it was stopped.
+pub(crate) struct Server {
+    child: Child,
+    /// `HOST:PORT`
+    pub(crate) authority: String,
+    pub(crate) key: String,
+    // Held open, so that the server never writes into a closed pipe.
+    _stdout: BufReader<ChildStdout>,
+    _data: TempDir,
+}
+
+impl Server {
+    /// Starts `binary` and returns once it listens.
+    pub(crate) async fn start(binary: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sandgate-bench-").tempdir()?;
+        let data = folder.path().join("data");
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let mut child = spawned.with_context(|| format!("{} could not be started", binary.display()))?;
+        let mut stdout = BufReader::new(child.stdout.take().context("the server has an output")?);
+        let mut line = String::new();
+        tokio::time::timeout(START, stdout.read_line(&mut line))
+            .await
+            .context("the server is not ready")??;
+        let authority = line.trim().strip_prefix("sandgate listening on http://");
+        let authority = authority.with_context(|| format!("the server said `{line}`"))?.to_owned();
+        let key = std::fs::read_to_string(data.join("api-key"))?.trim().to_owned();
+        Ok(Self { child, authority, key, _stdout: stdout, _data: folder })
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let id = self.child.id().context("the server has ended by itself")?;
+        let pid = Pid::from_raw(id.cast_signed()).context("a process id is not zero")?;
+        kill_process(pid, Signal::TERM)?;
+        let status = self.child.wait().await?;
+        ensure!(status.success(), "the server ended with {status}");
+        Ok(())
+    }
+}

@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::io::Errno;
 use rustix::process::Pid;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// The descriptor that process 1 finds its listener at.
 pub(crate) const LISTENER_FD: RawFd = 3;
@@ -40,6 +42,12 @@ pub(crate) fn clone_into(flags: libc::c_int, cgroup: BorrowedFd<'_>) -> io::Resu
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Moves the only thread into a new namespace of the given kind.
+pub(crate) fn enter_new_namespace(kind: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: namespaces are views of the system; of the flags, the callers use none that unshares descriptors.
+    unsafe { unshare_unsafe(kind) }
+}
 
 /// Forks; `None` in the child. Only for a process with one thread.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {

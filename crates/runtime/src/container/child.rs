@@ -109,9 +109,7 @@ fn raise_loopback() -> std::io::Result<()> {
 /// Enters the remaining cgroups, and makes them the root of what the sandbox sees of cgroups.
 fn enter_cgroups(plan: &Plan<'_>) -> Result<(), RuntimeError> {
     plan.doors.enter_others().map_err(RuntimeError::io(ENTER))?;
-    // SAFETY: a new cgroup namespace changes no descriptor and no memory that other code relies on.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }
-        .map_err(RuntimeError::io("make a cgroup namespace"))
+    sys::enter_new_namespace(UnshareFlags::NEWCGROUP).map_err(RuntimeError::io("make a cgroup namespace"))
 }
 
 /// Attaches all mounts and makes `root` the root, leaving nothing of the host's tree.

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::thread::UnshareFlags;
 
-use crate::RuntimeError;
 use crate::mount::{FileSystem, HARMLESS, attach};
+use crate::{RuntimeError, sys};
 
 /// A directory for mounts that are attached for a moment.
 pub(crate) struct Stage {
@@ -23,8 +23,7 @@ impl Stage {
     /// Gives the process a mount namespace of its own, which follows the host's, and covers `place` in it.
     pub(crate) fn new(place: BorrowedFd<'_>) -> Result<Self, RuntimeError> {
         let failed = || RuntimeError::io("make a mount namespace for the spawner");
-        // SAFETY: a new mount namespace changes no descriptor and no memory that other code relies on.
-        unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.map_err(failed())?;
+        sys::enter_new_namespace(UnshareFlags::NEWNS).map_err(failed())?;
         mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM).map_err(failed())?;
         let root = FileSystem::open("tmpfs")?.mount(HARMLESS)?;
         // The handle is of the host's namespace; its path leads to the same place in ours.

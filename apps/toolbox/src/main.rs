@@ -26,12 +26,19 @@ use std::{env, io, os::unix::net::UnixListener, process::ExitCode, sync::Arc, ti
 
 use rustix::{
     fs::Mode,
-    process::{DumpableBehavior, Signal, getpid, kill_process, set_dumpable_behavior, umask},
+    io::fcntl_dupfd_cloexec,
+    process::{
+        DumpableBehavior, Resource, Signal, getpid, getrlimit, kill_process, set_dumpable_behavior, umask,
+    },
+    stdio::stdin,
 };
 
 use metrics::Meter;
 use reaper::Reaper;
 use settings::Settings;
+
+/// As many descriptors as are ever in use: one for each connection, and a few for commands and files.
+const MOST_DESCRIPTORS: i32 = 2047;
 
 /// What the handlers share.
 struct Toolbox {
@@ -58,6 +65,7 @@ fn start() -> io::Result<()> {
     if is_init {
         shed_fault_handlers()?;
     }
+    make_room_for_descriptors()?;
     let listener = listener()?;
     let toolbox = Arc::new(Toolbox {
         settings: Settings::from_environment()?,
@@ -74,6 +82,15 @@ fn shed_fault_handlers() -> io::Result<()> {
     for signal in [Signal::SEGV, Signal::BUS] {
         kill_process(getpid(), signal)?;
     }
+    Ok(())
+}
+
+/// A table of descriptors that grows while several threads share it makes the process wait until every processor has
+/// passed a quiet point, which took the first command ten milliseconds. The only thread grows it for nothing.
+fn make_room_for_descriptors() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let highest = MOST_DESCRIPTORS.min(i32::try_from(limit).unwrap_or(i32::MAX) - 1);
+    drop(fcntl_dupfd_cloexec(stdin(), highest)?);
     Ok(())
 }
 

@@ -19,6 +19,10 @@ impl Order {
         if request.command.trim().is_empty() {
             return Err(Fault::bad_request("command is empty"));
         }
+        if request.command.contains('\0') {
+            // A shell would drop it without a word, and run something else.
+            return Err(Fault::bad_request("command contains a NUL byte"));
+        }
         let envs = request.envs.unwrap_or_default();
         check_variables(&envs)?;
         let work_dir = &settings.work_dir;

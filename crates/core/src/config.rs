@@ -48,8 +48,8 @@ fn shortened(text: &str) -> String {
 parsed_text! {
     /// What people call a sandbox; unique within an organization. 1 to 200 visible characters, no `/`.
     SandboxName,
-    |text| (1..=200).contains(&text.len()) && !text.contains('/') && !text.chars().any(char::is_control) && text.trim() == text,
-    "is not a sandbox name: 1 to 200 bytes without `/`, control characters or blanks at either end are wanted"
+    |text| !matches!(text, "." | "..") && !text.contains(TURNS_TEXT) && (1..=200).contains(&text.len()) && !text.contains('/') && !text.chars().any(char::is_control) && text.trim() == text,
+    "is not a sandbox name: 1 to 200 bytes are wanted, without `/`, control characters or blanks at either end"
 }
 parsed_text! {
     /// The name of a snapshot that the operator configured. 1 to 200 visible characters.
@@ -77,6 +77,12 @@ parsed_text! {
     },
     "is not a name for an environment variable: letters, digits and `_` are wanted, and no digit first"
 }
+
+/// Characters that turn the direction of text around: a name with them reads as another.
+const TURNS_TEXT: [char; 11] = [
+    '\u{061c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2069}',
+];
 
 /// All values of a sandbox's environment together, in bytes: what one `execve` takes with room to spare.
 const MAX_ENV_BYTES: usize = 128 * 1024;
@@ -366,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_name_is_trimmed_text_of_one_line() {
-        for bad in ["", " a", "a ", "a/b", "a\nb", &"a".repeat(201)] {
+        for bad in ["", " a", "a ", "a/b", "a\nb", ".", "..", "a\u{202e}b", &"a".repeat(201)] {
             assert!(SandboxName::parse(bad).is_err(), "{bad:?}");
         }
         assert!(SandboxName::parse("My sandbox №1").is_ok());

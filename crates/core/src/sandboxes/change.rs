@@ -3,7 +3,7 @@
 use super::{Sandboxes, SandboxesError};
 use crate::ports::EventKind;
 use crate::sandbox::Sandbox;
-use crate::state::{Cause, Observed};
+use crate::state::{Cause, Desired, Observed};
 
 /// What was seen, and why if nobody asked for it.
 pub(super) struct Outcome {
@@ -15,11 +15,6 @@ pub(super) struct Outcome {
 impl Outcome {
     pub(super) const fn of(kind: EventKind, observed: Observed) -> Self {
         Self { kind, observed, cause: None }
-    }
-
-    /// Something went wrong: the chain of `error` becomes the cause.
-    pub(super) fn failed(error: &dyn std::error::Error) -> Self {
-        Self { kind: EventKind::Failed, observed: Observed::Failed, cause: Some(chain(error)) }
     }
 }
 
@@ -60,6 +55,29 @@ impl Sandboxes {
             }
         }
         Err(SandboxesError::Busy)
+    }
+
+    /// Commits what was seen of `sandbox` though something else was wanted. What is wanted follows what is seen: the
+    /// next request must be free to ask for another change.
+    pub(super) async fn believe(
+        &self,
+        sandbox: &Sandbox,
+        seen: Observed,
+        cause: &str,
+    ) -> Result<Sandbox, SandboxesError> {
+        let (kind, desired, observed) = match seen {
+            Observed::Started => (EventKind::Started, Desired::Started, seen),
+            Observed::Stopped => (EventKind::Stopped, Desired::Stopped, seen),
+            Observed::Pending | Observed::Failed | Observed::Absent => {
+                (EventKind::Failed, sandbox.desired, Observed::Failed)
+            }
+        };
+        self.commit_on_top(sandbox, kind, |s| {
+            s.desired = desired;
+            s.observed = observed;
+            s.cause = Some(cause.to_owned());
+        })
+        .await
     }
 
     /// Commits what was seen of `sandbox`.

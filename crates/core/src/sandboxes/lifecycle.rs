@@ -1,6 +1,6 @@
 //! Starting, stopping and deleting a sandbox that exists.
 
-use super::change::Outcome;
+use super::change::{Outcome, chain};
 use super::{Sandboxes, SandboxesError};
 use crate::id::OrganizationId;
 use crate::ports::{EventKind, SandboxInfo, ServiceError};
@@ -14,8 +14,8 @@ impl Sandboxes {
         organization: OrganizationId,
         id_or_name: &str,
     ) -> Result<Sandbox, SandboxesError> {
-        let sandbox = self.get(organization, id_or_name).await?;
-        if !admits(Request::Start, &sandbox)? {
+        let (sandbox, go) = self.admit(Request::Start, organization, id_or_name).await?;
+        if !go {
             return Ok(sandbox);
         }
         let wanted =
@@ -29,8 +29,8 @@ impl Sandboxes {
         organization: OrganizationId,
         id_or_name: &str,
     ) -> Result<Sandbox, SandboxesError> {
-        let sandbox = self.get(organization, id_or_name).await?;
-        if !admits(Request::Stop, &sandbox)? {
+        let (sandbox, go) = self.admit(Request::Stop, organization, id_or_name).await?;
+        if !go {
             return Ok(sandbox);
         }
         if sandbox.config.intervals.is_ephemeral() {
@@ -81,9 +81,28 @@ impl Sandboxes {
         self.settle(wanted, Outcome::of(EventKind::Deleted, Observed::Absent)).await
     }
 
+    /// A start or stop that failed leaves the sandbox as the provider sees it now, with the cause: files that are
+    /// still there must stay within reach of another try.
     async fn fail(&self, wanted: &Sandbox, error: ServiceError) -> Result<Sandbox, SandboxesError> {
-        self.settle(wanted, Outcome::failed(&error)).await?;
+        let seen = self.provider.service.status(&wanted.reference()).await.unwrap_or(Observed::Failed);
+        self.believe(wanted, seen, &chain(&error)).await?;
         Err(error.into())
+    }
+
+    /// The sandbox, and whether `request` is to be carried out. Before a request is answered with nothing but the
+    /// ledger's word, the provider is asked: the sandbox may have died since, or may have come back.
+    async fn admit(
+        &self,
+        request: Request,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Result<(Sandbox, bool), SandboxesError> {
+        let mut sandbox = self.get(organization, id_or_name).await?;
+        if matches!(answer(request, sandbox.desired, sandbox.observed), Answer::Already | Answer::Refused) {
+            sandbox = self.recheck(&sandbox).await?;
+        }
+        let go = admits(request, &sandbox)?;
+        Ok((sandbox, go))
     }
 }
 

@@ -52,9 +52,9 @@ impl Sandboxes {
 
     async fn recover_row(&self, row: &Sandbox, seen: Observed, report: &mut Recovery) {
         match next_step(row.desired, row.observed) {
-            Step::Rest if row.observed == seen || row.observed == Observed::Failed => report.kept += 1,
+            Step::Rest if agrees(row, seen) => report.kept += 1,
             Step::Rest => {
-                let corrected = self.correct(row, seen).await;
+                let corrected = self.believe(row, seen, why(seen)).await;
                 count(report, corrected.is_ok(), |r| &mut r.corrected);
             }
             step => {
@@ -64,31 +64,13 @@ impl Sandboxes {
         }
     }
 
-    /// Asks the provider how a sandbox is that does not answer, and commits what it says.
+    /// Asks the provider how a settled sandbox is, and commits what it says.
     pub async fn recheck(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
         let seen = self.provider.service.status(&sandbox.reference()).await?;
-        if seen == sandbox.observed || next_step(sandbox.desired, sandbox.observed) != Step::Rest {
+        if next_step(sandbox.desired, sandbox.observed) != Step::Rest || agrees(sandbox, seen) {
             return Ok(sandbox.clone());
         }
-        self.correct(sandbox, seen).await
-    }
-
-    /// Commits that a settled sandbox is not as the ledger says. What is wanted follows what is seen: nobody asked
-    /// for the change, and the next request must be free to ask for another.
-    async fn correct(&self, row: &Sandbox, seen: Observed) -> Result<Sandbox, SandboxesError> {
-        let (kind, desired, observed, text) = match seen {
-            Observed::Started => (EventKind::Started, Desired::Started, seen, "it was found running"),
-            Observed::Stopped => (EventKind::Stopped, Desired::Stopped, seen, ENDED),
-            Observed::Pending | Observed::Failed | Observed::Absent => {
-                (EventKind::Failed, row.desired, Observed::Failed, LOST)
-            }
-        };
-        self.commit(row, kind, |s| {
-            s.desired = desired;
-            s.observed = observed;
-            s.cause = Some(text.to_owned());
-        })
-        .await
+        self.believe(sandbox, seen, why(seen)).await
     }
 
     async fn finish(&self, row: &Sandbox, step: Step) -> Result<Sandbox, SandboxesError> {
@@ -105,6 +87,20 @@ impl Sandboxes {
                 self.do_delete(&doomed.await?).await
             }
         }
+    }
+}
+
+/// Whether the ledger says what was seen. A failed sandbox that is not there is what it was.
+fn agrees(row: &Sandbox, seen: Observed) -> bool {
+    row.observed == seen || (row.observed == Observed::Failed && seen == Observed::Absent)
+}
+
+/// Why a sandbox is not as the ledger said, when nobody asked for the change.
+const fn why(seen: Observed) -> &'static str {
+    match seen {
+        Observed::Started => "it was found running",
+        Observed::Stopped => ENDED,
+        Observed::Pending | Observed::Failed | Observed::Absent => LOST,
     }
 }
 

@@ -59,6 +59,20 @@ fn invalid(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequestBody, message)
 }
 
+/// The parameters of the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ApiError::new(ErrorCode::BadRequest, rejection.body_text())),
+        }
+    }
+}
+
 /// The pairs of the query string, decoded and in order; keys may stand several times.
 pub(crate) struct QueryPairs(pub Vec<(String, String)>);
 

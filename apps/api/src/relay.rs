@@ -22,9 +22,14 @@ use http_body_util::BodyExt;
 use sandgate_core::{Observed, Sandbox, Sandboxes, SandboxesError, ServiceError};
 use sandgate_shared::ErrorCode;
 use sandgate_toolbox_api::ClientError;
+use std::time::Duration;
 
 /// The prefix of all toolbox paths.
 pub(crate) const PREFIX: &str = "/toolbox";
+
+/// How often, and how long after each other, the provider is asked about a toolbox that does not answer.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Passes requests on to toolboxes.
 #[derive(Clone)]
@@ -65,10 +70,14 @@ impl Relay {
 
     /// Nobody answered: find out why, so that the state that clients see is true from now on.
     async fn explain(&self, sandbox: &Sandbox, error: ClientError) -> ApiError {
-        if let Ok(seen) = self.sandboxes.recheck(sandbox).await
-            && seen.observed != Observed::Started
-        {
-            return not_running(&seen, ServiceError::NotRunning.into());
+        // A sandbox that has just died may take the provider a moment to notice.
+        for _ in 0..LOOKS {
+            if let Ok(seen) = self.sandboxes.recheck(sandbox).await
+                && seen.observed != Observed::Started
+            {
+                return not_running(&seen, ServiceError::NotRunning.into());
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         tracing::warn!(sandbox.id = %sandbox.id, error = %error, "a toolbox did not answer");
         let sent = match error {

@@ -1,6 +1,6 @@
 //! Lists of sandboxes: filters, order, pages.
 
-use super::sandbox::{Sandbox, pairs};
+use super::sandbox::{STATES, Sandbox, pairs};
 use crate::error::ApiError;
 use sandgate_core::{ListQuery, Order, SortKey};
 use sandgate_shared::ErrorCode;
@@ -56,7 +56,7 @@ impl ListParameters {
                 "id" => query.id_prefix = Some(value),
                 "name" => query.name_prefix = Some(value),
                 "labels" => query.labels = labels(&value)?,
-                "states" => states.push(value),
+                "states" => states.push(known_state(value)?),
                 "sort" => query.sort = sort(&value)?,
                 "order" => query.order = order(&value)?,
                 // Neither kind exists here, so that leaving them out or in is the same.
@@ -87,6 +87,14 @@ fn labels(text: &str) -> Result<std::collections::BTreeMap<String, String>, ApiE
     let labels: Option<_> = serde_json::from_str(text)
         .map_err(|error| bad(format!("labels must be a JSON object of texts: {error}")))?;
     Ok(labels.unwrap_or_default())
+}
+
+fn known_state(word: String) -> Result<String, ApiError> {
+    if STATES.contains(&word.as_str()) {
+        Ok(word)
+    } else {
+        Err(bad(format!("{word:?} is not a state of a sandbox")))
+    }
 }
 
 fn sort(text: &str) -> Result<SortKey, ApiError> {
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn limits_and_unknown_filters_are_checked() {
-        for bad in ["limit=0", "limit=201", "limit=x", "sort=x", "order=up", "minCpu=2"] {
+        for bad in ["limit=0", "limit=201", "limit=x", "states=dancing", "sort=x", "order=up", "minCpu=2"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -122,6 +122,32 @@ impl View {
     }
 }
 
+/// All of Daytona's words for states.
+pub(super) const STATES: [&str; 22] = [
+    "creating",
+    "restoring",
+    "destroyed",
+    "destroying",
+    "started",
+    "stopped",
+    "starting",
+    "stopping",
+    "error",
+    "build_failed",
+    "pending_build",
+    "building_snapshot",
+    "unknown",
+    "pulling_snapshot",
+    "archived",
+    "archiving",
+    "resizing",
+    "snapshotting",
+    "forking",
+    "pausing",
+    "paused",
+    "resuming",
+];
+
 /// Daytona's word for a pair of what is wanted and what is seen.
 pub(super) const fn state(desired: Desired, observed: Observed) -> &'static str {
     match (desired, observed) {

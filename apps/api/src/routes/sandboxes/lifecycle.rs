@@ -2,11 +2,11 @@
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract;
+use crate::extract::{self, Path};
 use crate::routes::ControlState;
 use crate::wire::{CreateSandbox, Sandbox};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 /// Make a sandbox. The answer comes when it runs, and says `started`.
 #[utoipa::path(post, path = "/sandbox", tag = "sandbox", request_body = CreateSandbox, security(("bearer" = [])),

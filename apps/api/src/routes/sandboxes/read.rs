@@ -2,11 +2,11 @@
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::QueryPairs;
+use crate::extract::{Path, QueryPairs};
 use crate::routes::ControlState;
 use crate::wire::{ListParameters, Sandbox, SandboxPage};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 /// One sandbox, by id or name.
 #[utoipa::path(get, path = "/sandbox/{sandboxIdOrName}", tag = "sandbox", security(("bearer" = [])),

@@ -2,11 +2,11 @@
 
 use crate::auth::Caller;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract;
+use crate::extract::{self, Path};
 use crate::routes::ControlState;
 use crate::wire::{Sandbox, SandboxLabels};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use sandgate_core::{Intervals, Labels, Sandboxes};
 

@@ -311,19 +311,22 @@ async fn a_setuid_root_file_is_reachable_by_no_host_user() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_first_process_from_outside_is_seen_and_told() {
+async fn the_end_of_the_first_process_is_told_to_whoever_asks_something_of_the_sandbox() {
     let server = Server::start().await;
     let sandbox = server.create(&json!({})).await;
+    sandbox.sh("echo kept > note").await;
     let first = server.sandbox_processes().into_iter().min().expect("a first process");
     assert!(
         Command::new("kill").args(["-KILL", &first.to_string()]).status().expect("kill starts").success()
     );
     assert!(wait_until(|| server.sandbox_processes().is_empty()));
-    sandgate_tests::until("the API says that it is not running", async || {
-        let state = sandbox.info().await["state"].clone();
-        state == "stopped" || state == "error"
-    })
-    .await;
+    let answer = sandbox.execute(&json!({ "command": "true" })).await;
+    assert!(answer.status >= 400, "nothing can have run: {}", answer.text());
+    let body = sandbox.info().await;
+    assert_eq!(body["state"], "stopped", "{body}");
+    assert!(body["errorReason"].as_str().is_some_and(|reason| !reason.is_empty()), "it says why: {body}");
+    sandbox.start().await;
+    assert_eq!(sandbox.sh("cat note").await, "kept");
     sandbox.delete().await;
     assert_eq!(server.list().await, Vec::<Value>::new());
 }

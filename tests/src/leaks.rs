@@ -83,7 +83,7 @@ impl LeakGuard {
 
     /// Disks and sockets of single sandboxes. What is kept for all of them has a name of its own.
     fn files(&self) -> Vec<String> {
-        let folders = ["disks", "run"].map(|folder| entries(self.data.join(folder)));
+        let folders = ["disks", "run", "sockets"].map(|folder| entries(self.data.join(folder)));
         let single = folders.into_iter().flatten().filter(|file| {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             !name.starts_with(".template") && !name.starts_with("spawner")
@@ -233,7 +233,7 @@ mod tests {
     fn files_sockets_and_handles_are_found() {
         let folder = tempfile::tempdir().expect("a folder");
         let guard = guard(folder.path(), "planted2");
-        for name in ["disks", "run"] {
+        for name in ["disks", "run", "sockets"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         fs::write(folder.path().join("disks/.template-1.ext4"), "").expect("a file that is kept");

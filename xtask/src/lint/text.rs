@@ -56,7 +56,12 @@ fn is_lock(file: &Path) -> bool {
 /// The kind of home in which `line` names a file, if it does.
 fn home(line: &str) -> Option<&str> {
     let in_home = |home: &&&str| line.match_indices(**home).any(|(at, _)| is_file(&line[at + home.len()..]));
-    HOMES.iter().find(in_home).copied().or_else(|| line.contains(HIDDEN).then_some(HIDDEN))
+    HOMES.iter().find(in_home).copied().or_else(|| names_hidden(line).then_some(HIDDEN))
+}
+
+/// Whether a hidden file of root's is named. Two dots are a way up from somebody's root, and no file.
+fn names_hidden(line: &str) -> bool {
+    line.match_indices(HIDDEN).any(|(at, _)| line[at + HIDDEN.len()..].starts_with(char::is_alphabetic))
 }
 
 /// Whether `rest`, which follows the folder of all homes, goes on into the home of a person.
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(home(&registry), Some(HIDDEN));
         assert_eq!(home("HOME=/home/daytona and /home/daytona/x"), None);
         assert_eq!(home("dev:x:1000:1000::/home/dev:/bin/sh"), None);
+        assert_eq!(home(&["/proc/self/ro", "ot/../etc"].concat()), None);
         assert_eq!(home("folders under /home/ belong to users"), None);
     }
 }

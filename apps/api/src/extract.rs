@@ -10,6 +10,10 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use sandgate_shared::ErrorCode;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// A body of the control plane is small; whoever takes longer to send it holds a connection for nothing.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub T);
@@ -28,7 +32,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if request.body().size_hint().lower() > MAX_BODY as u64 {
             return Err(too_large());
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let bytes = bytes.map_err(|_| too_slow())?.map_err(|rejection| unreadable(&rejection))?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| invalid(&error))?;
         json.end().map_err(|error| ApiError::new(ErrorCode::InvalidRequestBody, error.to_string()))?;
@@ -47,6 +52,10 @@ fn unreadable(rejection: &BytesRejection) -> ApiError {
         return too_large();
     }
     ApiError::new(ErrorCode::InvalidRequestBody, "the body ended before it was complete")
+}
+
+fn too_slow() -> ApiError {
+    ApiError::new(ErrorCode::RequestTimeout, "the body did not arrive within 30 seconds")
 }
 
 fn too_large() -> ApiError {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -171,7 +171,8 @@ impl Spawner {
         }
     }
 
-    /// Starts a spawner and waits until it serves. `false` if another one holds the lock of the run directory.
+    /// Starts a spawner and waits until it serves. `false` if it is worth another try: another one holds the lock of
+    /// the run directory, or somebody has killed this one.
     fn start(&self) -> Result<bool, RuntimeError> {
         let output = Command::new(&self.options.program)
             .arg0("sandgate")
@@ -186,8 +187,9 @@ impl Spawner {
             .map_err(RuntimeError::io("start the spawner"))?;
         match output.status.code() {
             Some(0) => Ok(true),
-            Some(rendezvous::EXIT_BUSY) => Ok(false),
-            _ => Err(start_failure(&output.stderr)),
+            // Without a code somebody has killed it, which says nothing about the next one.
+            Some(rendezvous::EXIT_BUSY) | None => Ok(false),
+            Some(_) => Err(start_failure(&output)),
         }
     }
 
@@ -251,9 +253,11 @@ fn is_loss(error: &io::Error) -> bool {
 }
 
 /// A spawner that cannot start writes its error to its standard error, as the protocol would carry it.
-fn start_failure(stderr: &[u8]) -> RuntimeError {
-    serde_json::from_slice(stderr).unwrap_or_else(|_| {
-        RuntimeError::Refused(format!("it did not start: {}", String::from_utf8_lossy(stderr).trim()))
+fn start_failure(output: &Output) -> RuntimeError {
+    serde_json::from_slice(&output.stderr).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let why = if text.trim().is_empty() { "it did not say why" } else { text.trim() };
+        RuntimeError::Refused(format!("it did not start ({}): {why}", output.status))
     })
 }
 

@@ -118,15 +118,6 @@ pub(crate) fn install_filter(filter: &Filter) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets the ids that file systems see for this thread, leaving all others alone.
-pub(crate) fn set_fs_ids(id: u32) {
-    // SAFETY: both calls take plain numbers and cannot fail but by changing nothing.
-    unsafe {
-        libc::setfsgid(id);
-        libc::setfsuid(id);
-    }
-}
-
 /// Marks every descriptor from `first` on to be closed by the next exec.
 pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     // SAFETY: the call takes plain numbers; marking descriptors invalidates none.

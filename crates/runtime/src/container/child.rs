@@ -23,8 +23,15 @@ use crate::{RuntimeError, User};
 /// A step that is done in two places.
 const ENTER: &str = "enter the sandbox's cgroups";
 
-/// Open files per process inside, or fewer where we have fewer ourselves.
-const MAX_OPEN_FILES: u64 = 20_000;
+/// What a process inside may have, or less where we have less ourselves. Waiting signals, bytes in message queues and
+/// bytes of locked memory are counted by user, and are memory of the kernel or memory that it cannot take back.
+const MAXIMA: [(Resource, u64); 5] = [
+    (Resource::Core, 0),
+    (Resource::Nofile, 20_000),
+    (Resource::Sigpending, 8_192),
+    (Resource::Msgqueue, 819_200),
+    (Resource::Memlock, 8 << 20),
+];
 
 /// What uid 0 of a sandbox may do to its own files, ids and ports: Docker's set without `NET_RAW` (forging packets),
 /// `MKNOD` (devices come from us), `SYS_CHROOT` and `AUDIT_WRITE` (nothing legitimate needs them here).
@@ -41,7 +48,7 @@ const ROOT_CAPABILITIES: u32 = 1 << 0 // CHOWN
 
 /// The child in its new namespaces, before it has become anybody.
 pub(super) struct Child<'a> {
-    pub(super) plan: Plan<'a>,
+    pub(super) plan: &'a Plan<'a>,
     pub(super) socket: OwnedFd,
 }
 
@@ -51,7 +58,7 @@ impl Child<'_> {
         let parent = ChildEnd::new(self.socket.as_fd());
         let entered = self.plan.doors.enter_first().map_err(RuntimeError::io(ENTER));
         parent.wait_for_go_ahead();
-        match entered.and_then(|()| become_process_one(&self.plan, &parent)) {
+        match entered.and_then(|()| become_process_one(self.plan, &parent)) {
             Ok(never) => match never {},
             Err(error) => parent.fail(error),
         }
@@ -158,9 +165,9 @@ fn arrange_descriptors(plan: &Plan<'_>) -> std::io::Result<OwnedFd> {
 
 /// Limits, capabilities and ids; what comes after needs none of them.
 fn give_up_rights(user: User) -> std::io::Result<()> {
-    let open_files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).min(MAX_OPEN_FILES);
-    for (resource, limit) in [(Resource::Core, 0), (Resource::Nofile, open_files)] {
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    for (resource, most) in MAXIMA {
+        let limit = Some(getrlimit(resource).maximum.unwrap_or(u64::MAX).min(most));
+        setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
     }
     // The spawner is preferred by the scheduler; sandboxes are not.
     rustix::process::setpriority_process(None, 0)?;

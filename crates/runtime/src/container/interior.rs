@@ -23,22 +23,31 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Parts of `/proc` that tell of the host. What the kernel does not have is left out.
-const MASKED: [&str; 11] = [
+const MASKED: [&str; 18] = [
     "acpi",
     "asound",
+    "cmdline",
+    "config.gz",
+    "diskstats",
+    // Has a directory for each loop device, so for each other sandbox.
+    "fs",
     "interrupts",
     "kcore",
     "keys",
     "kmsg",
     "latency_stats",
+    "partitions",
+    // Opens for writing: a watch there is work for a thread of the host's kernel.
+    "pressure",
     "sched_debug",
     "scsi",
+    "swaps",
     "timer_list",
     "timer_stats",
 ];
 
 /// Parts of `/proc` that change the host.
-const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+const READ_ONLY: [&str; 4] = ["bus", "irq", "sys", "sysrq-trigger"];
 
 const NO_EXEC: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 

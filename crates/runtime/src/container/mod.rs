@@ -16,13 +16,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 
 use crate::cgroup::{Doors, Group};
-use crate::disk::{DiskFile, overlay_directories};
+use crate::disk::{DiskFile, overlay_directories, spare};
 use crate::mount::{HARMLESS, map_owners};
 use crate::sys::{Cloned, Filter};
 use crate::{ContainerSpec, RuntimeError, sys};
 use child::Child;
 use handshake::Parent;
 pub(crate) use identity::IdRange;
+use identity::as_root_of;
 pub(crate) use process::Process;
 use rootfs::Parts;
 pub(crate) use stage::Stage;
@@ -51,7 +52,19 @@ pub(crate) struct Plan<'a> {
 
 /// Makes the container; returns when process 1 runs the toolbox. On failure the process, if there was one, has been
 /// reaped; the cgroup and a new disk file are the caller's to remove.
-pub(crate) fn create(plan: Plan<'_>) -> Result<Process, RuntimeError> {
+pub(crate) fn create(plan: &Plan<'_>) -> Result<Process, RuntimeError> {
+    let (child, process) = as_root_of(plan.ids, || start(plan))??;
+    match finish(plan, &child, process.pid) {
+        Ok(()) => Ok(process),
+        Err(error) => {
+            process.end();
+            Err(error)
+        }
+    }
+}
+
+/// Starts the child. Returns in the parent alone.
+fn start(plan: &Plan<'_>) -> Result<(Parent, Process), RuntimeError> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(RuntimeError::io("make the handshake socket"))?;
     let group = plan.group.open().map_err(RuntimeError::io("open the sandbox's cgroup"))?;
@@ -61,18 +74,7 @@ pub(crate) fn create(plan: Plan<'_>) -> Result<Process, RuntimeError> {
             drop(ours);
             Child { plan, socket: theirs }.run()
         }
-        Cloned::Parent { pid, pidfd } => {
-            drop(theirs);
-            let process = Process::child(pid, pidfd);
-            let finished = finish(&plan, &Parent::new(ours), pid);
-            match finished {
-                Ok(()) => Ok(process),
-                Err(error) => {
-                    process.end();
-                    Err(error)
-                }
-            }
-        }
+        Cloned::Parent { pid, pidfd } => Ok((Parent::new(ours), Process::child(pid, pidfd))),
     }
 }
 
@@ -89,9 +91,10 @@ fn finish(plan: &Plan<'_>, child: &Parent, pid: Pid) -> Result<(), RuntimeError>
     let parts = Parts { rootfs: &plan.spec.rootfs, disk_mount, disk: &directories, user_ns };
     let mounts = rootfs::assemble(&parts, plan.ids, plan.stage)?;
     child.hand_over(&mounts)?;
-    // Only the sandbox itself keeps its disk mounted from here on.
-    drop((mounts, directories, disk));
-    child.wait_for_exec()
+    drop((mounts, directories));
+    child.wait_for_exec()?;
+    // If they had to go for this start, there is room for them now, before anybody inside takes it.
+    as_root_of(plan.ids, || spare::lay_in(disk.as_fd()))
 }
 
 fn clone_failure(source: std::io::Error) -> RuntimeError {

@@ -5,13 +5,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{StatVfsMountFlags, fstatvfs};
 use rustix::io::Errno;
 use rustix::mount::{fsconfig_set_fd, fsconfig_set_string};
-use rustix::thread::{CapabilitiesSecureBits, capabilities_secure_bits, set_capabilities_secure_bits};
 
-use super::identity::IdRange;
+use super::identity::{IdRange, as_root_of};
 use super::stage::Stage;
-use crate::disk::Directories;
+use crate::RuntimeError;
+use crate::disk::{Directories, spare};
 use crate::mount::{FileSystem, HARMLESS};
-use crate::{RuntimeError, sys};
 
 /// One directory of a mount that is attached nowhere.
 pub(super) struct Layer {
@@ -29,13 +28,23 @@ pub(super) struct Layers<'a> {
     pub(super) disk_mount: BorrowedFd<'a>,
 }
 
-/// Makes the overlay for the sandbox with these ids, and makes sure that it can be written to.
+/// Makes the overlay for the sandbox with these ids, and makes sure that it can be written to. Overlayfs needs some
+/// inodes while it mounts; where the sandbox has used them all up, its disk's spare ones go.
 pub(super) fn overlay(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {
-    let root = match as_sandbox_root(ids, || mount(|fs| set_by_descriptor(fs, layers)))? {
+    match writable(layers, ids, stage) {
+        Err(error) if may_lack_room(&error) && spare::give_up(layers.disk_mount) => {
+            writable(layers, ids, stage)
+        }
+        other => other,
+    }
+}
+
+fn writable(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {
+    let root = match as_root_of(ids, || mount(|fs| set_by_descriptor(fs, layers)))? {
         Err(error) if is_of_an_older_kernel(&error) => {
             let mounts = layers.lowers.iter().map(|lower| lower.mount.as_fd()).chain([layers.disk_mount]);
             let staged = stage.attach(mounts)?;
-            let root = as_sandbox_root(ids, || mount(|fs| set_by_path(fs, layers)))?;
+            let root = as_root_of(ids, || mount(|fs| set_by_path(fs, layers)))?;
             drop(staged);
             root?
         }
@@ -78,20 +87,15 @@ fn set_by_path(fs: BorrowedFd<'_>, layers: &Layers<'_>) -> Result<(), Errno> {
 
 /// What kernels answer that do not know descriptors as layers, or not those of unattached mounts.
 fn is_of_an_older_kernel(error: &RuntimeError) -> bool {
-    let RuntimeError::Io { source, .. } = error else { return false };
-    matches!(source.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EBADF))
+    matches!(number(error), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EBADF))
 }
 
-/// Runs `make` with the file system ids of the sandbox's root and all our capabilities. Overlayfs makes a directory on
-/// the disk while it mounts; made by the host's root, whom the disk does not map, it would fail, and overlayfs would
-/// go on read-only without a word.
-fn as_sandbox_root<T>(ids: IdRange, make: impl FnOnce() -> T) -> Result<T, RuntimeError> {
-    let failed = || RuntimeError::io("keep capabilities over a change of ids");
-    let before = capabilities_secure_bits().map_err(failed())?;
-    set_capabilities_secure_bits(before | CapabilitiesSecureBits::NO_SETUID_FIXUP).map_err(failed())?;
-    sys::set_fs_ids(ids.root());
-    let result = make();
-    sys::set_fs_ids(0);
-    set_capabilities_secure_bits(before).map_err(failed())?;
-    Ok(result)
+/// Whether the disk may be full: at some steps overlayfs says so, at others it goes on read-only.
+fn may_lack_room(error: &RuntimeError) -> bool {
+    matches!(number(error), Some(libc::ENOSPC | libc::EROFS))
+}
+
+fn number(error: &RuntimeError) -> Option<i32> {
+    let RuntimeError::Io { source, .. } = error else { return None };
+    source.raw_os_error()
 }

@@ -1,5 +1,6 @@
 //! A sandbox's disk: an ext4 file system in a file, mounted by handle and never seen in the host's mount table.
 
+pub(crate) mod spare;
 mod template;
 
 use std::fs::File;

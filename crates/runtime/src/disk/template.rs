@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{Mode, OFlags, SeekFrom, copy_file_range, ioctl_ficlone, seek};
 use rustix::io::Errno;
 
-use super::{link, mount_ext4, open_existing};
+use super::{link, mount_ext4, open_existing, spare};
 use crate::{Disk, RuntimeError};
 
 /// Where distributions keep the formatter; the spawner has no search path.
@@ -44,7 +44,9 @@ fn format(directory: &Path, bytes: u64, path: &Path) -> Result<(), RuntimeError>
     file.set_len(bytes).map_err(failed())?;
     run_formatter(file.as_fd(), bytes)?;
     // Mounting it once makes the overlay's directories, which the copies then have from the start.
-    drop(mount_ext4(file.as_fd())?);
+    let mount = mount_ext4(file.as_fd())?;
+    spare::lay_in(mount.as_fd());
+    drop(mount);
     file.sync_all().map_err(failed())?;
     link(file.as_fd(), path).map_err(failed())?;
     Ok(())
@@ -56,8 +58,10 @@ fn run_formatter(file: BorrowedFd<'_>, bytes: u64) -> Result<(), RuntimeError> {
         RuntimeError::Unsupported { what: "sandbox disks".into(), why }
     })?;
     let output = Command::new(program)
-        .args(["-q", "-F", "-b", "4096", "-m", "0", "-O", "^resize_inode", "-J"])
+        .args(["-q", "-F", "-b", "4096", "-m", "0", "-O", "^resize_inode,sparse_super2", "-J"])
         .arg(format!("size={}", journal_mebibytes(bytes)))
+        // What there is to copy lies in four pieces, and not in one for each group of blocks.
+        .args(["-E", "packed_meta_blocks=1,num_backup_sb=1"])
         .args(["-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0"])
         .arg(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
         .env_clear()

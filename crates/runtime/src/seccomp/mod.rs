@@ -23,9 +23,18 @@ enum Verdict {
     CheckPersonality,
     /// Nothing that types into a terminal on somebody else's behalf.
     CheckIoctl,
-    /// Not of process 1: the kernel lets processes of one user take each other's limits and processors away, and the
-    /// toolbox runs as the sandbox's user.
+    /// Of the calling thread alone, named as 0: the kernel lets processes of one user take each other's limits and
+    /// processors away, and the toolbox, whose threads have numbers that we do not know, runs as the sandbox's user.
+    /// The price: a thread that names itself is refused as well, as in `pthread_setaffinity_np` and
+    /// `pthread_setschedparam`, and so are `taskset -p`, `renice -p` and `prlimit --pid` on one's own processes.
     CheckTarget,
+    /// The same for `setpriority`, where 0 may also be the caller's process group. A user's processes would include
+    /// the toolbox.
+    CheckPriority,
+    /// The same for `ioprio_set`.
+    CheckIoPriority,
+    /// Not into the toolbox's process group, which would make it part of the caller's.
+    CheckGroup,
 }
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -53,7 +62,11 @@ const NEW_NAMESPACE: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET)
     .cast_unsigned();
 
-const FIRST_PROCESS: u32 = 1;
+/// The process group of process 1.
+const FIRST_GROUP: u32 = 1;
+
+const IOPRIO_WHO_PROCESS: u32 = 1;
+const IOPRIO_WHO_PGRP: u32 = 2;
 
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541C;
@@ -111,8 +124,18 @@ fn code(verdict: Verdict) -> Code {
             code.push(ret(ALLOW));
             code
         }
-        Verdict::CheckTarget => vec![load(ARGUMENT[0]), next_if_equal(FIRST_PROCESS), ret(DENY), ret(ALLOW)],
+        Verdict::CheckTarget => allow_only(0, &[0], DENY),
+        Verdict::CheckPriority => of_oneself([libc::PRIO_PROCESS, libc::PRIO_PGRP]),
+        Verdict::CheckGroup => vec![load(ARGUMENT[1]), next_if_equal(FIRST_GROUP), ret(DENY), ret(ALLOW)],
+        Verdict::CheckIoPriority => of_oneself([IOPRIO_WHO_PROCESS, IOPRIO_WHO_PGRP]),
     }
+}
+
+/// For calls that say what kind of target they mean and then which: these kinds, and the caller's own.
+fn of_oneself(kinds: [u32; 2]) -> Code {
+    let mut code = vec![load(ARGUMENT[1]), next_unless_equal(0), ret(DENY)];
+    code.extend(allow_only(0, &kinds, DENY));
+    code
 }
 
 /// Families by list; of netlink just what `ip` and `ss` read.
@@ -169,9 +192,12 @@ mod tests {
                 | Verdict::CheckClone
                 | Verdict::CheckPersonality
                 | Verdict::CheckIoctl
-                | Verdict::CheckTarget => ALLOW,
+                | Verdict::CheckTarget
+                | Verdict::CheckGroup
+                | Verdict::CheckPriority => ALLOW,
                 Verdict::CheckSocket => errno(libc::EAFNOSUPPORT),
-                Verdict::Deny => DENY,
+                // Zero is no kind of target.
+                Verdict::Deny | Verdict::CheckIoPriority => DENY,
                 Verdict::Unknown => UNKNOWN,
             };
             assert_eq!(evaluate(&program, &call(number, [0; 3])).0, expected, "system call {number}");
@@ -237,12 +263,45 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_the_first_process_are_its_own() {
-        for call in [libc::SYS_prlimit64, libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler] {
-            assert_eq!(result(call, [1, 0, 0]), DENY, "system call {call}");
-            assert_eq!(result(call, [1 | 1 << 32, 0, 0]), DENY, "system call {call} with high bits");
-            assert_eq!(result(call, [0, 0, 0]), ALLOW, "system call {call} of oneself");
-            assert_eq!(result(call, [7, 0, 0]), ALLOW, "system call {call} of another");
+    fn limits_and_scheduling_can_be_changed_of_oneself_alone() {
+        for call in [
+            libc::SYS_prlimit64,
+            libc::SYS_sched_setaffinity,
+            libc::SYS_sched_setattr,
+            libc::SYS_sched_setparam,
+            libc::SYS_sched_setscheduler,
+        ] {
+            for other in [1, 2, 7, 0xFFFF_FFFF, 1 | 1 << 32] {
+                assert_eq!(result(call, [other, 0, 0]), DENY, "system call {call} of {other:#x}");
+            }
+            // The kernel looks at the low word alone, and so do we.
+            for oneself in [0, 1 << 32] {
+                assert_eq!(result(call, [oneself, 5, 5]), ALLOW, "system call {call} of {oneself:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn priorities_can_be_changed_of_oneself_and_ones_group_alone() {
+        // Process, group, user; then what does not exist.
+        for (call, first) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
+            for (kind, own) in [(first, ALLOW), (first + 1, ALLOW), (first + 2, DENY), (first + 3, DENY)] {
+                assert_eq!(result(call, [kind, 0, 5]), own, "system call {call}, kind {kind}");
+                for other in [1, 2, 7, 1 | 1 << 32] {
+                    assert_eq!(result(call, [kind, other, 5]), DENY, "system call {call}, kind {kind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_joins_the_group_of_process_one() {
+        for group in [1, 1 | 1 << 32] {
+            assert_eq!(result(libc::SYS_setpgid, [0, group, 0]), DENY);
+            assert_eq!(result(libc::SYS_setpgid, [7, group, 0]), DENY);
+        }
+        for (process, group) in [(0, 0), (7, 7), (1, 0), (0, 11)] {
+            assert_eq!(result(libc::SYS_setpgid, [process, group, 0]), ALLOW);
         }
     }
 

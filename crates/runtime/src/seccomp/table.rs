@@ -15,6 +15,9 @@ pub(super) fn verdict(number: i64) -> Verdict {
         | libc::SYS_sched_setattr
         | libc::SYS_sched_setparam
         | libc::SYS_sched_setscheduler => Verdict::CheckTarget,
+        libc::SYS_setpriority => Verdict::CheckPriority,
+        libc::SYS_ioprio_set => Verdict::CheckIoPriority,
+        libc::SYS_setpgid => Verdict::CheckGroup,
         _ if ALLOWED.contains(&number) => Verdict::Allow,
         _ if DENIED.contains(&number) => Verdict::Deny,
         // Libraries take this as "an older kernel" and use what came before. That is how `clone3`, whose flags a filter
@@ -237,7 +240,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_io_setup,
     libc::SYS_io_submit,
     libc::SYS_ioprio_get,
-    libc::SYS_ioprio_set,
     libc::SYS_kill,
     libc::SYS_landlock_add_rule,
     libc::SYS_landlock_create_ruleset,
@@ -362,8 +364,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_setgid,
     libc::SYS_setgroups,
     libc::SYS_setitimer,
-    libc::SYS_setpgid,
-    libc::SYS_setpriority,
     libc::SYS_setregid,
     libc::SYS_setresgid,
     libc::SYS_setresuid,

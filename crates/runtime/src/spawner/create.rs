@@ -56,6 +56,6 @@ impl Registry {
         let doors = group.doors().map_err(RuntimeError::io("open the sandbox's cgroups"))?;
         let Given { listener, toolbox } = given;
         let (filter, stage) = (&self.filter, &self.stage);
-        container::create(Plan { spec, ids, group, doors, filter, stage, listener, toolbox })
+        container::create(&Plan { spec, ids, group, doors, filter, stage, listener, toolbox })
     }
 }

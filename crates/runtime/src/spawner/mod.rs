@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::cgroup::Cgroups;
-use crate::container::Stage;
+use crate::container::{IdRange, Stage};
 use crate::rendezvous::{self, EXIT_BUSY, LOCK, SOCKET};
 use crate::sys::{self, Disposition, LISTENER_FD};
 use crate::{RuntimeError, seccomp};
@@ -79,7 +79,8 @@ fn run(args: Vec<OsString>) -> Result<Outcome, RuntimeError> {
 fn prepare(run_dir: &Path, instance: &str) -> Result<Server, RuntimeError> {
     let directory = open_directory(run_dir)?;
     let stage = Stage::new(directory.as_fd())?;
-    let registry = Registry::new(Cgroups::open(instance)?, seccomp::build(), stage);
+    let registry =
+        Registry::new(Cgroups::open(instance)?, seccomp::build(), stage, IdRange::first_of(instance));
     let listener = listen(&directory).map_err(RuntimeError::io("listen for clients"))?;
     Ok(Server::new(directory, listener, registry))
 }

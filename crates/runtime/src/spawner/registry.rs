@@ -16,6 +16,8 @@ pub(super) struct Registry {
     pub(super) cgroups: Cgroups,
     pub(super) filter: Vec<Instruction>,
     pub(super) stage: Stage,
+    /// Where the search for ids begins.
+    first_ids: IdRange,
     pub(super) entries: BTreeMap<String, Entry>,
 }
 
@@ -60,8 +62,8 @@ pub(super) struct Note {
 }
 
 impl Registry {
-    pub(super) fn new(cgroups: Cgroups, filter: Vec<Instruction>, stage: Stage) -> Self {
-        let mut registry = Self { cgroups, filter, stage, entries: BTreeMap::new() };
+    pub(super) fn new(cgroups: Cgroups, filter: Vec<Instruction>, stage: Stage, first_ids: IdRange) -> Self {
+        let mut registry = Self { cgroups, filter, stage, first_ids, entries: BTreeMap::new() };
         registry.adopt_all();
         registry
     }
@@ -92,7 +94,7 @@ impl Registry {
 
     /// A range of ids that no process uses.
     pub(super) fn free_ids(&self) -> Result<IdRange, RuntimeError> {
-        IdRange::lowest_free(self.entries.values().filter_map(|entry| entry.ids))
+        self.first_ids.next_free(self.entries.values().filter_map(|entry| entry.ids))
     }
 
     /// Takes note that process 1 of this container has ended.

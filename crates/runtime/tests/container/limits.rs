@@ -9,9 +9,12 @@ use crate::world::{MIB, World, until};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_memory_hog_dies_and_its_sandbox_lives", a_memory_hog_dies_and_its_sandbox_lives),
+    ("what_is_counted_by_user_is_each_sandboxes_own", what_is_counted_by_user_is_each_sandboxes_own),
+    ("what_the_kernel_keeps_for_a_user_is_finite", what_the_kernel_keeps_for_a_user_is_finite),
     ("a_fork_bomb_stops", a_fork_bomb_stops),
     ("a_busy_loop_gets_its_share", a_busy_loop_gets_its_share),
     ("a_full_disk_is_the_sandboxes_own", a_full_disk_is_the_sandboxes_own),
+    ("a_disk_without_inodes_starts_again", a_disk_without_inodes_starts_again),
 ];
 
 fn a_memory_hog_dies_and_its_sandbox_lives(world: &World) {
@@ -19,6 +22,26 @@ fn a_memory_hog_dies_and_its_sandbox_lives(world: &World) {
     spec.limits.memory_bytes = 64 * MIB;
     let text = world.say_spec(&spec);
     assert!(text.contains("137") && text.ends_with("alive\n"), "{text}");
+}
+
+fn what_is_counted_by_user_is_each_sandboxes_own(world: &World) {
+    let hog = world.probe_spec("inotify-hog", "inotify hog");
+    let (_container, output) = world.create(&hog);
+    let complaint = output.line();
+    assert!(complaint.contains("Too many open files") && !complaint.starts_with("0 "), "{complaint}");
+    rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).expect("one for the host's root");
+    assert_eq!(world.say_spec(&world.probe_spec("inotify-other", "inotify")), "1 all\n");
+    world.delete(&hog);
+}
+
+fn what_the_kernel_keeps_for_a_user_is_finite(world: &World) {
+    let text = world.say("rlimits", "ulimit -Hi; ulimit -Hq; ulimit -Hl");
+    let limits: Vec<u64> = text.lines().map(|line| line.parse().expect("finite")).collect();
+    // Signals, bytes, and units of 1,024 bytes.
+    assert!(
+        limits.len() == 3 && limits.iter().zip([8192, 819_200, 8192]).all(|(is, most)| *is <= most),
+        "{text}"
+    );
 }
 
 fn a_fork_bomb_stops(world: &World) {
@@ -66,6 +89,25 @@ fn a_full_disk_is_the_sandboxes_own(world: &World) {
     assert!(text.ends_with("small\n"), "{text}");
     let file = fs::metadata(&spec.disk.path).expect("the disk");
     assert_eq!(file.len(), 64 * MIB);
+    world.delete(&spec);
+}
+
+/// More than once, and with what the start before has left taken as well.
+fn a_disk_without_inodes_starts_again(world: &World) {
+    let fill = "cd /home/daytona; mkdir -p many; cd many; seq 1 20000 | xargs touch 2>/dev/null; \
+        df --output=iavail / | tail -n 1 >&3; ls | wc -l >&3; echo end >&3; sleep 1000";
+    let spec = world.spec("inodes", fill);
+    let mut before = 1000;
+    for round in 0..4 {
+        let (_container, output) = world.create(&spec);
+        let lines: Vec<String> =
+            std::iter::repeat_with(|| output.line()).take_while(|line| line != "end").collect();
+        assert_eq!(lines[0].trim(), "0", "round {round}: inodes are left: {lines:?}");
+        let files: u64 = lines[1].trim().parse().expect("a number");
+        assert!(files >= before, "round {round}: {files} files after {before}");
+        before = files;
+        world.spawner.kill(&spec.name).expect("kill");
+    }
     world.delete(&spec);
 }
 

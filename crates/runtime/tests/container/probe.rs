@@ -15,11 +15,26 @@ pub(crate) fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         "descriptors" => descriptors(),
         "calls" => calls(),
         "attack" => attack_from_a_child(),
+        "inotify" => inotify(1),
+        "inotify hog" => inotify(100_000),
         other => format!("unknown probe {other}\n"),
     };
     // SAFETY: descriptor 3 is open for as long as the process lives, and never closed here.
     let mut output = ManuallyDrop::new(unsafe { File::from_raw_fd(3) });
-    output.write_all(report.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+    let written = output.write_all(report.as_bytes());
+    if what == "inotify hog" {
+        // What it has taken counts for as long as it lives.
+        loop {
+            std::thread::park();
+        }
+    }
+    written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+/// Takes that many inotify instances, or as many as there are.
+fn inotify(count: usize) -> String {
+    let taken = (0..count).map_while(|_| call(libc::SYS_inotify_init1, [0; 5]).ok()).count();
+    format!("{taken} {}\n", if taken == count { "all".into() } else { Error::last_os_error().to_string() })
 }
 
 fn descriptors() -> String {
@@ -121,6 +136,21 @@ fn attacks() -> String {
         -1 => Err(Error::last_os_error()),
         _ => Ok(()),
     };
+    let limits = [0_u64; 2];
+    let first = [1_u64];
+    let mask = first.as_ptr() as i64;
+    // A command has a group of its own; from there, any process of a session could go into the group of another.
+    let _ = call(libc::SYS_setpgid, [0; 5]);
+    let join = call(libc::SYS_setpgid, [0, 1, 0, 0, 0]).map(drop);
+    let own = call(libc::SYS_setpriority, [i64::from(libc::PRIO_PGRP), 0, 5, 0, 0]);
+    // The kernel's answer is 20 less the priority.
+    let left_alone = matches!((own, call(libc::SYS_getpriority, [0, 1, 0, 0, 0])), (Ok(0), Ok(20)));
+    let limit = |process: i64| {
+        let files = i64::from(libc::RLIMIT_NOFILE);
+        call(libc::SYS_prlimit64, [process, files, limits.as_ptr() as i64, 0, 0]).map(drop)
+    };
+    let worsen = |process: i64| call(libc::SYS_setpriority, [0, process, 19, 0, 0]).map(drop);
+    let everybody = i64::from(libc::PRIO_USER);
     let killed = call(libc::SYS_kill, [1, i64::from(libc::SIGKILL), 0, 0, 0]);
     let steal = Command::new("/usr/bin/bash").args(["-c", "echo stolen > /proc/1/fd/3"]).status();
     let steal = steal.and_then(|status| if status.success() { Ok(()) } else { Err(Error::other("failed")) });
@@ -132,6 +162,14 @@ fn attacks() -> String {
         refused("list its descriptors", fs::read_dir("/proc/1/fd").map(drop)),
         refused("write to its listener", steal),
         refused("trace it", attach),
+        refused("take its limits", limit(1)),
+        refused("take a thread's limits", limit(2)),
+        refused("take its priority", worsen(1)),
+        refused("take a thread's priority", worsen(2)),
+        refused("join its group", join),
+        String::from(if left_alone { "ok its priority\n" } else { "WRONG its priority is another\n" }),
+        refused("take everybody's priority", call(libc::SYS_setpriority, [everybody, 0, 19, 0, 0]).map(drop)),
+        refused("take its processor", call(libc::SYS_sched_setaffinity, [2, 8, mask, 0, 0]).map(drop)),
         // The kernel takes the signal and drops it: process 1 of a namespace is not killed from inside.
         format!("ok kill gave {killed:?}\n"),
     ]

@@ -1,12 +1,13 @@
 //! The spawner's own life: it outlives its clients, is outlived by its sandboxes, and leaves when unused.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandgate_runtime::{Exit, RuntimeError, Spawner};
+use sandgate_runtime::{Exit, RuntimeError, Spawner, SpawnerOptions};
 
 use crate::runner::Test;
 use crate::world::{World, children, options, until};
@@ -16,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("sandboxes_survive_it_and_are_adopted", sandboxes_survive_it_and_are_adopted),
     ("its_death_at_any_moment_leaves_nothing_half_made", its_death_at_any_moment_leaves_nothing_half_made),
     ("there_is_only_one", there_is_only_one),
+    ("one_that_is_killed_at_its_start_is_started_again", one_that_is_killed_at_its_start_is_started_again),
     ("it_leaves_when_unused", it_leaves_when_unused),
     ("it_outlives_its_clients", it_outlives_its_clients),
     ("garbage_from_a_client_harms_nobody", garbage_from_a_client_harms_nobody),
@@ -111,6 +113,25 @@ fn there_is_only_one(world: &World) {
     let pid = world.spawner_pid().expect("a spawner");
     world.spawner.list().expect("list");
     assert_eq!(world.spawner_pid(), Some(pid));
+}
+
+fn one_that_is_killed_at_its_start_is_started_again(world: &World) {
+    kill_spawner(world);
+    let connect = |script: &str| {
+        let program = world.path("starter");
+        let _ = fs::remove_file(&program);
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("permissions");
+        let options = SpawnerOptions { program, ..options(world.dir.path(), &world.instance) };
+        Spawner::connect(options)
+    };
+    let error = connect("exit 7").expect_err("it cannot start");
+    assert!(error.to_string().contains("exit status: 7): it did not say why"), "{error}");
+    let (mark, program) = (world.path("mark"), std::env::current_exe().expect("our program"));
+    let (mark, program) = (mark.display(), program.display());
+    let script = format!("[ -e {mark} ] && exec {program} \"$@\"; : >{mark}; kill -9 $$");
+    connect(&script).expect("a spawner").list().expect("list");
+    world.spawner.list().expect("list");
 }
 
 fn it_leaves_when_unused(_shared: &World) {

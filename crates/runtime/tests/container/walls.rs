@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("nobody_and_root_have_few_rights", nobody_and_root_have_few_rights),
     ("forbidden_calls_are_refused", forbidden_calls_are_refused),
     ("the_host_cannot_be_changed_through_proc", the_host_cannot_be_changed_through_proc),
+    ("proc_tells_little_of_the_host", proc_tells_little_of_the_host),
     ("host_files_and_processes_are_out_of_reach", host_files_and_processes_are_out_of_reach),
     ("a_setuid_file_is_reachable_by_nobody", a_setuid_file_is_reachable_by_nobody),
     ("process_one_can_be_neither_read_nor_traced_nor_killed", process_one_is_safe),
@@ -67,12 +68,24 @@ fn the_host_cannot_be_changed_through_proc(world: &World) {
     assert_eq!(fs::read_to_string("/proc/sys/kernel/core_pattern").expect("core_pattern"), core_pattern);
 }
 
+fn proc_tells_little_of_the_host(world: &World) {
+    let mut spec = world.spec(
+        "facts",
+        "exec >&3 2>/dev/null; cd /proc; for f in cmdline partitions config.gz diskstats swaps pressure/* fs/*/*; do \
+         [ -n \"$(head -c 9 $f | tr '\\0' x)\" ] && echo told $f; done; ls fs pressure; \
+         echo some 150000 1000000 >pressure/cpu && echo wrote; \
+         free >/dev/null && ps aux >/dev/null && top -bn1 >/dev/null && df >/dev/null && echo works",
+    );
+    spec.user = ROOT;
+    assert_eq!(world.say_spec(&spec), "fs:\n\npressure:\nworks\n");
+}
+
 fn host_files_and_processes_are_out_of_reach(world: &World) {
     let mut spec = world.spec(
         "reach",
         "exec >&3 2>&3; for p in /proc/[0-9]*; do echo pid ${p#/proc/}; done; \
          cat /etc/shadow /proc/1/root/etc/shadow; ls -d /proc/self/root/../../*/; kill -9 $HOSTPID; \
-         head -c 1 /dev/vda /dev/mem /dev/kmsg; ls /work /root /var/lib; mknod /tmp/d b 254 0; /usr/sbin/chroot / id",
+         head -c 1 /dev/vda /dev/mem /dev/kmsg; ls /srv /root /var/lib; mknod /tmp/d b 254 0; /usr/sbin/chroot / id",
     );
     spec.user = ROOT;
     spec.env.push(("HOSTPID".into(), std::process::id().to_string()));

@@ -107,10 +107,18 @@ impl LeakGuard {
         ours.map(|device| format!("loop device {}", device.display())).collect()
     }
 
+    /// The kernel gives the number of a namespace that is gone to the next one, which may well be in another
+    /// installation's sandbox: what is in there is not ours.
     fn living_namespaces(&self) -> Vec<String> {
         let seen = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
-        let alive: BTreeSet<_> = pids().into_iter().filter_map(namespace).collect();
+        let others = pids().into_iter().filter(|pid| !self.is_of_another_installation(*pid));
+        let alive: BTreeSet<_> = others.filter_map(namespace).collect();
         seen.intersection(&alive).map(|namespace| format!("namespace {}", namespace.display())).collect()
+    }
+
+    fn is_of_another_installation(&self, pid: u32) -> bool {
+        let groups = text(pid, "cgroup");
+        groups.contains("/sandgate-") && !groups.contains(&format!("/{}", self.cgroup))
     }
 
     pub(crate) fn sandbox_processes(&self) -> Vec<u32> {

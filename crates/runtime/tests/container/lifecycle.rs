@@ -72,9 +72,10 @@ fn removing_what_is_not_there_succeeds(world: &World) {
 fn a_dead_container_is_replaced(world: &World) {
     let spec = world.spec("again", "exit 3");
     for _ in 0..5 {
-        // Also while the one before is still being taken down.
         let (container, _output) = world.create(&spec);
-        assert!(!container.existing || !is_readable(&container.pidfd));
+        assert!(!container.existing);
+        // The next one comes at once, while this one is still being taken down.
+        until("it has ended", || is_readable(&container.pidfd));
     }
     until("the last has ended", || world.spawner.list().expect("list")[0].exit == Some(Exit::Code(3)));
     world.delete(&spec);

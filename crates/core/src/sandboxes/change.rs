@@ -3,20 +3,7 @@
 use super::{Sandboxes, SandboxesError};
 use crate::ports::EventKind;
 use crate::sandbox::Sandbox;
-use crate::state::{Cause, Desired, Observed};
-
-/// What was seen, and why if nobody asked for it.
-pub(super) struct Outcome {
-    pub(super) kind: EventKind,
-    pub(super) observed: Observed,
-    pub(super) cause: Option<Cause>,
-}
-
-impl Outcome {
-    pub(super) const fn of(kind: EventKind, observed: Observed) -> Self {
-        Self { kind, observed, cause: None }
-    }
-}
+use crate::state::{Desired, Observed};
 
 /// How often a change is made anew on top of others: more often than callers come at once.
 const TRIES: usize = 64;
@@ -80,15 +67,16 @@ impl Sandboxes {
         .await
     }
 
-    /// Commits what was seen of `sandbox`.
+    /// Commits that `sandbox` has come to be as it was wanted.
     pub(super) async fn settle(
         &self,
         sandbox: &Sandbox,
-        outcome: Outcome,
+        kind: EventKind,
+        observed: Observed,
     ) -> Result<Sandbox, SandboxesError> {
-        self.commit_on_top(sandbox, outcome.kind, |s| {
-            s.observed = outcome.observed;
-            s.cause.clone_from(&outcome.cause);
+        self.commit_on_top(sandbox, kind, |s| {
+            s.observed = observed;
+            s.cause = None;
         })
         .await
     }

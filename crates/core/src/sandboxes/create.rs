@@ -1,6 +1,6 @@
 //! Making a sandbox.
 
-use super::change::{Outcome, chain};
+use super::change::chain;
 use super::{Sandboxes, SandboxesError};
 use crate::config::{SandboxConfig, SandboxName};
 use crate::id::{OrganizationId, SandboxId};
@@ -87,7 +87,7 @@ impl Sandboxes {
             && self.provider.service.delete(&doomed.reference()).await.is_ok()
         {
             // Should this commit be lost, recovery deletes what is gone already, and commits then.
-            let _ = self.settle(&doomed, Outcome::of(EventKind::Deleted, Observed::Absent)).await;
+            let _ = self.settle(&doomed, EventKind::Deleted, Observed::Absent).await;
         }
         error.into()
     }

@@ -1,6 +1,6 @@
 //! Starting, stopping and deleting a sandbox that exists.
 
-use super::change::{Outcome, chain};
+use super::change::chain;
 use super::{Sandboxes, SandboxesError};
 use crate::id::OrganizationId;
 use crate::ports::{EventKind, SandboxInfo, ServiceError};
@@ -70,7 +70,7 @@ impl Sandboxes {
 
     pub(super) async fn do_stop(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
         match self.provider.start_stop.stop(&wanted.reference()).await {
-            Ok(()) => self.settle(wanted, Outcome::of(EventKind::Stopped, Observed::Stopped)).await,
+            Ok(()) => self.settle(wanted, EventKind::Stopped, Observed::Stopped).await,
             Err(error) => self.fail(wanted, error).await,
         }
     }
@@ -78,7 +78,7 @@ impl Sandboxes {
     /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
     pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
         self.provider.service.delete(&wanted.reference()).await?;
-        self.settle(wanted, Outcome::of(EventKind::Deleted, Observed::Absent)).await
+        self.settle(wanted, EventKind::Deleted, Observed::Absent).await
     }
 
     /// A start or stop that failed leaves the sandbox as the provider sees it now, with the cause: files that are

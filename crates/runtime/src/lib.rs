@@ -21,12 +21,14 @@ mod seccomp;
 mod spawner;
 mod spec;
 mod sys;
+mod watch;
 
 pub use client::{Spawner, SpawnerOptions};
 pub use error::RuntimeError;
 pub use executable::sealed_executable;
 pub use spawner::spawner_main;
 pub use spec::{Container, ContainerSpec, ContainerStatus, Disk, Exit, Handles, Limits, Rootfs, User};
+pub use watch::Watch;
 
 /// The first argument that makes the `sandgate` binary a spawner.
 pub const SPAWNER_ARG: &str = "__spawner";

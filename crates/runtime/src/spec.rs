@@ -116,6 +116,10 @@ pub struct ContainerStatus {
     pub alive: bool,
     /// How it ended; `None` while it is alive.
     pub exit: Option<Exit>,
+    /// Whether a signal has stopped process 1, so that it answers nobody.
+    pub suspended: bool,
+    /// How many of its processes the kernel has killed because its memory was used up.
+    pub oom_kills: u64,
 }
 
 /// How process 1 of a sandbox ended.

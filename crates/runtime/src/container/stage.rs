@@ -35,6 +35,16 @@ impl Stage {
         Ok(Self { root })
     }
 
+    /// The stage that this process had before it became another program.
+    pub(crate) fn kept(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// To be kept, see [`Stage::kept`].
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
     /// Attaches the mounts until the result is dropped.
     pub(super) fn attach<'a>(
         &self,

@@ -2,7 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
-use super::registry::{Afterwards, Entry, Note, Phase, Registry};
+use super::adopt::{First, Note};
+use super::registry::{Afterwards, Entry, Phase, Registry};
 use crate::cgroup::Group;
 use crate::container::{self, IdRange, Plan, Process};
 use crate::{ContainerSpec, Exit, RuntimeError, disk};
@@ -27,20 +28,16 @@ impl Registry {
         let new_disk = !spec.disk.path.exists();
         let group = self.cgroups.group(&spec.name);
         let started = self.start(spec, (ids, given), &group);
-        let mut entry = Entry {
-            process: None,
-            ids: Some(ids),
-            group,
-            disk: spec.disk.path.clone(),
-            phase: Phase::Releasing(Exit::Unknown),
-            afterwards: Afterwards::Forget { remove_disk: new_disk },
-        };
+        let failed = (Phase::Releasing(Exit::Unknown), Afterwards::Forget { remove_disk: new_disk });
+        let mut entry = Entry::new(None, group, failed);
+        entry.ids = Some(ids);
+        entry.disk.clone_from(&spec.disk.path);
         let result = started.map(|process| {
             entry.process = Some(process);
             entry.phase = Phase::Alive;
             entry.afterwards = Afterwards::Remember;
         });
-        self.entries.insert(spec.name.clone(), entry);
+        self.insert(spec.name.clone(), entry);
         result
     }
 
@@ -51,11 +48,22 @@ impl Registry {
         group: &Group,
     ) -> Result<Process, RuntimeError> {
         self.cgroups.make(group, spec.limits)?;
-        let note = serde_json::to_vec(&Note { disk: spec.disk.path.clone() }).unwrap_or_default();
-        group.write_note(&note).map_err(RuntimeError::io("write the sandbox's note"))?;
+        let mut note = Note { disk: spec.disk.path.clone(), first: None };
+        write_note(group, &note)?;
         let doors = group.doors().map_err(RuntimeError::io("open the sandbox's cgroups"))?;
         let Given { listener, toolbox } = given;
         let (filter, stage) = (&self.filter, &self.stage);
-        container::create(&Plan { spec, ids, group, doors, filter, stage, listener, toolbox })
+        let process = container::create(&Plan { spec, ids, group, doors, filter, stage, listener, toolbox })?;
+        note.first = First::now(process.pid);
+        if let Err(error) = write_note(group, &note) {
+            process.end();
+            return Err(error);
+        }
+        Ok(process)
     }
+}
+
+fn write_note(group: &Group, note: &Note) -> Result<(), RuntimeError> {
+    let note = serde_json::to_vec(note).unwrap_or_default();
+    group.write_note(&note).map_err(RuntimeError::io("write the sandbox's note"))
 }

@@ -31,7 +31,11 @@ impl Registry {
     /// Does as much of the request as can be done now.
     pub(super) fn step(&mut self, request: Received<Request>) -> Step {
         match &request.message {
-            Request::Hello { .. } => Step::Reply(refused("it has been greeted before")),
+            Request::Hello { .. } | Request::TakeOver | Request::Watch => {
+                Step::Reply(refused("this is between the connection and us"))
+            }
+            Request::Ping => Step::Reply(Reply::Done),
+            Request::Status { name } => Step::Reply(Reply::Status(self.status(name))),
             Request::List { after } => {
                 let (containers, more) = self.list(after.as_deref(), PAGE);
                 Step::Reply(Reply::Listed { containers, more })

@@ -4,6 +4,7 @@
 
 mod basics;
 mod bench;
+mod death;
 mod hostile;
 mod lifecycle;
 mod limits;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,
+                death::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

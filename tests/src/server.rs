@@ -82,6 +82,11 @@ impl Server {
         self.guard.sandbox_processes()
     }
 
+    /// The process that holds its sandboxes.
+    pub fn spawner(&self) -> Option<u32> {
+        self.guard.spawner()
+    }
+
     /// A request without a key. The path may hold a query.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url()))

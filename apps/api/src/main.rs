@@ -14,6 +14,7 @@ mod relay;
 mod routes;
 mod tasks;
 mod toolbox_binary;
+mod watch;
 mod wire;
 
 use clap::Parser;

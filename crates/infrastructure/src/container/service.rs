@@ -36,7 +36,8 @@ impl SandboxService for ContainerSandboxService {
         let attempt = at.attempt;
         self.blocking("status", move |shared| {
             let name = shared.name(&attempt);
-            Ok(shared.observe(&name, shared.running()?.contains(name.as_str())))
+            let status = shared.spawner.status(name.as_str()).map_err(failed("status"))?;
+            Ok(shared.observe(&name, status.is_some_and(|status| status.alive)))
         })
         .await
     }

@@ -24,6 +24,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long one call may take. Far above what any takes, so that only a broken spawner is given up.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
 
+/// How often a call is made anew when the spawner dies over it.
+const TRIES: usize = 4;
+
 /// After so long a silence it is asked whether the spawner runs at all.
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -105,7 +108,7 @@ impl Spawner {
 
     /// Begins to hear of what happens to containers unasked. What has happened before is not told: see [`Self::list`].
     pub fn watch(&self) -> Result<Watch, RuntimeError> {
-        let (connection, received) = exchange(self.open()?, &Request::Watch, &[], self.run_dir.as_fd())?;
+        let (connection, received) = self.exchange(self.open()?, &Request::Watch, &[])?;
         match received.message {
             Reply::Done => Watch::new(connection),
             other => Err(misfit(&other)),
@@ -135,26 +138,55 @@ impl Spawner {
         }
     }
 
-    /// One call. If the connection turns out to be dead, it is made once more with a fresh one: every request may
-    /// be repeated.
+    /// One call. If the connection turns out to be dead, it is made again with a fresh one: every request may be repeated.
     fn call(&self, request: &Request, handles: &[BorrowedFd<'_>]) -> Result<Received<Reply>, RuntimeError> {
         let kept = self.idle().pop();
-        let first = match kept {
-            Some(kept) => kept,
-            None => self.open()?,
+        let mut outcome = match kept {
+            Some(kept) => self.exchange(kept, request, handles),
+            None => self.exchange(self.open()?, request, handles),
         };
-        let run_dir = self.run_dir.as_fd();
-        let (connection, received) = match exchange(first, request, handles, run_dir) {
-            Err(RuntimeError::SpawnerLost) => {
-                self.idle().clear();
-                exchange(self.open()?, request, handles, run_dir)?
+        for _ in 1..TRIES {
+            if !matches!(outcome, Err(RuntimeError::SpawnerLost)) {
+                break;
             }
-            other => other?,
-        };
+            self.idle().clear();
+            outcome = self.exchange(self.open()?, request, handles);
+        }
+        let (connection, received) = outcome?;
         self.keep(connection);
         match received.message {
             Reply::Failed(error) => Err(error),
             _ => Ok(received),
+        }
+    }
+
+    /// Sends the request and waits for its reply. The connection comes back only if it can be used again.
+    fn exchange(
+        &self,
+        connection: OwnedFd,
+        request: &Request,
+        handles: &[BorrowedFd<'_>],
+    ) -> Result<(OwnedFd, Received<Reply>), RuntimeError> {
+        protocol::send(connection.as_fd(), request, handles).map_err(call_failure)?;
+        let deadline = Instant::now() + CALL_LIMIT;
+        loop {
+            match protocol::receive(connection.as_fd(), &mut Vec::new()) {
+                Ok(Some(received)) => return Ok((connection, received)),
+                Ok(None) => return Err(RuntimeError::SpawnerLost),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    self.end_if_frozen();
+                }
+                Err(error) => return Err(call_failure(error)),
+            }
+        }
+    }
+
+    /// A spawner that is stopped would keep everybody waiting for ever. Its sandboxes do not need it; the next one adopts
+    /// them.
+    fn end_if_frozen(&self) {
+        if let Some(process) = rendezvous::frozen_spawner(self.run_dir.as_fd()) {
+            // It may have ended by itself.
+            let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }
 
@@ -211,7 +243,7 @@ impl Spawner {
 
     fn hello(&self, connection: OwnedFd) -> Result<(OwnedFd, u32, String), RuntimeError> {
         let hello = Request::Hello { version: protocol::VERSION };
-        let (connection, received) = exchange(connection, &hello, &[], self.run_dir.as_fd())?;
+        let (connection, received) = self.exchange(connection, &hello, &[])?;
         match received.message {
             Reply::Hello { version, build } => Ok((connection, version, build)),
             Reply::Failed(error) => Err(error),
@@ -224,9 +256,7 @@ impl Spawner {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let program = rustix::fs::open(&self.options.program, flags, Mode::empty())
             .map_err(RuntimeError::io("open the spawner's program"))?;
-        let handles = [program.as_fd()];
-        let (connection, received) =
-            exchange(connection, &Request::TakeOver, &handles, self.run_dir.as_fd())?;
+        let (connection, received) = self.exchange(connection, &Request::TakeOver, &[program.as_fd()])?;
         match received.message {
             Reply::Done => Ok(connection),
             Reply::Failed(_) if version == protocol::VERSION => Ok(connection),
@@ -284,35 +314,6 @@ fn open_run_dir(path: &Path) -> Result<OwnedFd, RuntimeError> {
         "the run directory {} must be ours with mode 0700",
         path.display()
     )))
-}
-
-/// Sends the request and waits for its reply. The connection comes back only if it can be used again.
-fn exchange(
-    connection: OwnedFd,
-    request: &Request,
-    handles: &[BorrowedFd<'_>],
-    run_dir: BorrowedFd<'_>,
-) -> Result<(OwnedFd, Received<Reply>), RuntimeError> {
-    protocol::send(connection.as_fd(), request, handles).map_err(call_failure)?;
-    let deadline = Instant::now() + CALL_LIMIT;
-    loop {
-        match protocol::receive(connection.as_fd(), &mut Vec::new()) {
-            Ok(Some(received)) => return Ok((connection, received)),
-            Ok(None) => return Err(RuntimeError::SpawnerLost),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
-                end_if_frozen(run_dir);
-            }
-            Err(error) => return Err(call_failure(error)),
-        }
-    }
-}
-
-/// A spawner that is stopped would keep everybody waiting for ever. Its sandboxes do not need it; the next one adopts them.
-fn end_if_frozen(run_dir: BorrowedFd<'_>) {
-    if let Some(process) = rendezvous::frozen_spawner(run_dir) {
-        // It may have ended by itself.
-        let _ = pidfd_send_signal(process, Signal::KILL);
-    }
 }
 
 fn newer(version: u32) -> RuntimeError {

@@ -70,7 +70,11 @@ impl App {
     /// Serves until `stop`, then lets what has begun come to its end.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
-        listener::serve(self.listener, self.router, stop).await;
+        let cut = async {
+            stop.cancelled().await;
+            self.tasks.stop();
+        };
+        tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
         if let Err(error) = timers.await {
             tracing::error!(error = %error, "the timers ended unexpectedly");

@@ -12,6 +12,7 @@ mod logging;
 mod openapi;
 mod relay;
 mod routes;
+mod run;
 mod tasks;
 mod toolbox_binary;
 mod wire;

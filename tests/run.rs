@@ -24,9 +24,8 @@ struct Heard {
 impl Lines {
     async fn of(server: &Server, body: &Value) -> Self {
         let response = server.request(Method::POST, "/v1/run").json(body).send().await.expect("an answer");
-        if response.status() != 200 {
-            panic!("{}: {}", response.status(), response.text().await.unwrap_or_default());
-        }
+        let status = response.status();
+        assert!(status == 200, "{status}: {}", response.text().await.unwrap_or_default());
         assert_eq!(response.headers()["content-type"], "application/x-ndjson");
         Self { response, buffer: Vec::new() }
     }
@@ -175,7 +174,7 @@ async fn a_client_that_goes_while_the_command_runs_leaves_nothing() {
         let id = lines.sandbox().await;
         server.observe();
         assert!(lines.next().await.is_some());
-        server.get(&format!("/api/sandbox/{id}")).await.expect(200);
+        drop(server.get(&format!("/api/sandbox/{id}")).await.expect(200));
         drop(lines);
         until_none_is_left(&server).await;
     }
@@ -188,8 +187,7 @@ async fn a_client_that_does_not_read_slows_only_its_own_command() {
     slow.sandbox().await;
     let before = peak_memory(server.pid());
     for _ in 0..3 {
-        let other = Lines::of(&server, &json!({ "command": "echo quick" })).await;
-        let mut other = other;
+        let mut other = Lines::of(&server, &json!({ "command": "echo quick" })).await;
         other.sandbox().await;
         assert_eq!(other.rest().await.stdout, b"quick\n");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{Method, Response};
-use sandgate_tests::{Answer, Server, until};
+use sandgate_tests::{Answer, Server, long_checks, skip, until};
 use serde_json::{Value, json};
 
 /// An answer that is still coming.
@@ -277,4 +277,38 @@ async fn a_server_that_is_stopped_ends_the_command_and_its_sandbox() {
     assert_eq!(last["error"]["code"], "SERVICE_UNAVAILABLE", "{last}");
     server.start_again();
     assert_eq!(server.list().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_ends_the_command_and_leaves_the_rest_to_the_interval() {
+    let server = Server::start().await;
+    let mut lines = Lines::of(&server, &json!({ "command": "sleep 4242" })).await;
+    let id = lines.sandbox().await;
+    server.observe();
+    let sleeps = || server.sandbox_processes().into_iter().any(|pid| command_line(pid).contains("4242"));
+    until("it sleeps", async || sleeps()).await;
+    server.kill();
+    until("the command is gone", async || !sleeps()).await;
+    server.start_again();
+    let left = server.get(&format!("/api/sandbox/{id}")).await.expect(200).json();
+    assert_eq!((&left["autoStopInterval"], &left["autoDeleteInterval"]), (&json!(5), &json!(0)), "{left}");
+    drop(server.delete(&format!("/api/sandbox/{id}")).await.expect(200));
+}
+
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_silent_command_is_not_taken_for_idleness() {
+    if !long_checks() {
+        return skip("run::a_silent_command_is_not_taken_for_idleness", "it takes two minutes");
+    }
+    let server = Server::start().await;
+    // The shortest interval that can be set, the timers' period, and some more.
+    let mut lines = Lines::of(&server, &json!({ "command": "sleep 90; echo done" })).await;
+    let id = lines.sandbox().await;
+    drop(server.post(&format!("/api/sandbox/{id}/autostop/1")).await.expect(200));
+    let heard = lines.rest().await;
+    assert_eq!((heard.stdout, heard.last), (b"done\n".to_vec(), json!({ "exit": { "code": 0 } })));
 }

@@ -1,4 +1,4 @@
-//! `POST /process/execute`: one shell command, run to its end. (In [`stream`]: one whose output is sent while it runs.)
+//! `POST /process/execute`: one shell command, run to its end. (In [`mod@stream`]: one whose output is sent while it runs.)
 //!
 //! The command text is fed to the shell through its standard input, so its length has no limit; see [`spawn`]. The
 //! answer comes when everybody who holds the output has closed it, background children included, or when the time

@@ -39,8 +39,9 @@ impl Ephemeral {
             snapshots: BTreeMap::new(),
             limits: ResourceLimits::default(),
         };
-        let app =
-            App::build(config).await.context("no server is named, and one of our own does not start")?;
+        let app = App::build(config).await.context(
+            "no server is named (`--server`), and one of our own, which wants root, does not start",
+        )?;
         let address = Address::parse(app.url(), key)?;
         let stop = CancellationToken::new();
         let serving = tokio::spawn(app.run(stop.clone()));

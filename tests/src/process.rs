@@ -20,6 +20,9 @@ pub(crate) struct Running {
     pub(crate) url: String,
 }
 
+/// Where programs are found.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The binary under test.
 pub fn binary() -> OsString {
     crate::setting("SANDGATE_BIN")
@@ -35,7 +38,7 @@ pub(crate) fn command(binary: &OsStr, data: &Path) -> Command {
         "127.0.0.1:0",
         "--data-dir",
     ]);
-    command.arg(data).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(data).env_clear().env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

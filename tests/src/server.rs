@@ -90,6 +90,11 @@ impl Server {
         self.guard.spawner()
     }
 
+    /// Remembers the sandboxes that live now, which [`Self::create`] does of its own: whatever is left of them is found.
+    pub fn observe(&self) {
+        self.guard.observe();
+    }
+
     /// A request without a key. The path may hold a query.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url()))

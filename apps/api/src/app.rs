@@ -71,7 +71,11 @@ impl App {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let watch = tokio::spawn(watch::follow(self.sandboxes.clone(), stop.clone()));
         let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
-        listener::serve(self.listener, self.router, stop).await;
+        let cut = async {
+            stop.cancelled().await;
+            self.tasks.stop();
+        };
+        tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
         for (name, task) in [("timers", timers), ("watch", watch)] {
             if let Err(error) = task.await {

@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod cli;
+mod commands;
 mod config;
 mod error;
 mod extract;
@@ -12,6 +13,7 @@ mod logging;
 mod openapi;
 mod relay;
 mod routes;
+mod run;
 mod tasks;
 mod toolbox_binary;
 mod watch;
@@ -27,9 +29,12 @@ fn main() -> ExitCode {
     if args.nth(1).as_deref() == Some(OsStr::new(sandgate_runtime::SPAWNER_ARG)) {
         return sandgate_runtime::spawner_main(args);
     }
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::refuse(&error),
+    };
     match cli::run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sandgate: {error:#}");
             ExitCode::FAILURE

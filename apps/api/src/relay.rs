@@ -9,7 +9,7 @@ mod headers;
 
 use crate::auth::Keys;
 use crate::error::ApiError;
-use activity::Active;
+pub(crate) use activity::Active;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};

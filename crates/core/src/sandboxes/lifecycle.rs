@@ -85,7 +85,11 @@ impl Sandboxes {
     /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
     pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
         self.provider.service.delete(&wanted.reference()).await?;
-        self.settle(wanted, EventKind::Deleted, Observed::Absent).await
+        match self.settle(wanted, EventKind::Deleted, Observed::Absent).await {
+            // Whoever asked for the same at the same time has settled it.
+            Err(SandboxesError::NotFound) => Ok(Sandbox { observed: Observed::Absent, ..wanted.clone() }),
+            settled => settled,
+        }
     }
 
     /// A start or stop that failed leaves the sandbox as the provider sees it now, with the cause: files that are

@@ -47,7 +47,8 @@ pub(super) fn start(toolbox: &Toolbox, order: &Order) -> io::Result<Job> {
     let script = script(&order.command)?;
     let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let output = Receiver::from_owned_fd(output)?;
-    let mut child = command(toolbox, order, writer)?.spawn()?;
+    let mut command = command(toolbox, order, writer)?;
+    let mut child = toolbox.processors.share(|| command.spawn())?;
     let leader = toolbox.reaper.adopt(Pid::from_child(&child));
     if let Err(error) = tell(&mut child, &prelude(toolbox.settings.limits, script.as_raw_fd())) {
         let _ = kill_process(leader.pid, Signal::KILL);

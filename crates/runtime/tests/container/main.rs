@@ -7,6 +7,7 @@ mod bench;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod machine;
 mod probe;
 mod runner;
 mod spawner;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
                 basics::TESTS,
                 walls::TESTS,
                 limits::TESTS,
+                machine::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,

@@ -21,7 +21,7 @@ pub(crate) const VERSION: u32 = 2;
 pub(crate) const MAX_MESSAGE: usize = 128 << 10;
 
 /// The most handles that come with one datagram.
-const MAX_HANDLES: usize = 4;
+const MAX_HANDLES: usize = 8;
 
 /// What a client asks. Every request may be repeated without harm.
 #[derive(Serialize, Deserialize, Debug)]

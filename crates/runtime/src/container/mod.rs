@@ -5,6 +5,7 @@ mod child;
 mod handshake;
 mod identity;
 mod interior;
+mod machine;
 mod overlay;
 mod process;
 mod rootfs;
@@ -24,6 +25,7 @@ use child::Child;
 use handshake::Parent;
 pub(crate) use identity::IdRange;
 use identity::as_root_of;
+use machine::Machine;
 pub(crate) use process::Process;
 use rootfs::Parts;
 pub(crate) use stage::Stage;
@@ -90,11 +92,15 @@ fn finish(plan: &Plan<'_>, child: &Parent, pid: Pid) -> Result<(), RuntimeError>
     let (disk_mount, user_ns) = (disk.as_fd(), user_ns.as_fd());
     let parts = Parts { rootfs: &plan.spec.rootfs, disk_mount, disk: &directories, user_ns };
     let mounts = rootfs::assemble(&parts, plan.ids, plan.stage)?;
-    child.hand_over(&mounts)?;
-    drop((mounts, directories));
+    let machine = Machine::new(plan.spec.limits, plan.stage)?;
+    child.hand_over(&mounts, &machine)?;
+    drop((mounts, machine, directories));
     child.wait_for_exec()?;
-    // If they had to go for this start, there is room for them now, before anybody inside takes it.
-    as_root_of(plan.ids, || spare::lay_in(disk.as_fd()))
+    if spare::are_missing(disk_mount) {
+        // They had to go for this start. There is room for them now, before anybody inside takes it.
+        as_root_of(plan.ids, || spare::lay_in(disk_mount))?;
+    }
+    Ok(())
 }
 
 fn clone_failure(source: std::io::Error) -> RuntimeError {

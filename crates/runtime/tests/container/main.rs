@@ -8,6 +8,7 @@ mod death;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod machine;
 mod probe;
 mod runner;
 mod spawner;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
                 basics::TESTS,
                 walls::TESTS,
                 limits::TESTS,
+                machine::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,

@@ -73,7 +73,9 @@ impl Spawner {
         let request = Request::Create(Box::new(spec.clone()));
         let mut received = self.call(&request, &[handles.listener, handles.toolbox])?;
         match (received.message, received.handles.pop()) {
-            (Reply::Created { pid, existing }, Some(pidfd)) => Ok(Container { pid, pidfd, existing }),
+            (Reply::Created { pid, existing, laps }, Some(pidfd)) => {
+                Ok(Container { pid, pidfd, existing, laps })
+            }
             (other, _) => Err(misfit(&other)),
         }
     }

@@ -12,7 +12,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerSpec, ContainerStatus, RuntimeError};
+use crate::{ContainerSpec, ContainerStatus, Lap, RuntimeError};
 
 /// Raised with every change that an older peer would misread.
 pub(crate) const VERSION: u32 = 2;
@@ -67,6 +67,7 @@ pub(crate) enum Reply {
     Created {
         pid: i32,
         existing: bool,
+        laps: Vec<Lap>,
     },
     Done,
     Status(Option<ContainerStatus>),

@@ -21,17 +21,17 @@ pub(crate) enum Cloned {
     Child,
 }
 
-/// Forks into new namespaces (`CLONE_NEW*` in `flags`) and directly into the cgroup of version 2.
+/// Forks into new namespaces (`CLONE_NEW*` in `flags`) and directly into the cgroup of version 2, if one is given.
 ///
 /// The caller has one thread, so the child may go on as ordinary code.
-pub(crate) fn clone_into(flags: libc::c_int, cgroup: BorrowedFd<'_>) -> io::Result<Cloned> {
+pub(crate) fn clone_into(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
     // SAFETY: all-zero is a valid `clone_args`; it has integer fields alone.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = widen(flags | libc::CLONE_PIDFD) | CLONE_INTO_CGROUP;
+    args.flags = widen(flags | libc::CLONE_PIDFD) | cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
     args.exit_signal = widen(libc::SIGCHLD);
-    args.cgroup = widen(cgroup.as_raw_fd());
+    args.cgroup = cgroup.map_or(0, |cgroup| widen(cgroup.as_raw_fd()));
     // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the stack and returns here. `args` and `pidfd`
     // outlive the call, and the size is that of the struct.
     let pid =

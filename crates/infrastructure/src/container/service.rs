@@ -97,9 +97,14 @@ impl Shared {
         );
         if let Some(listener) = self.listener(&name)? {
             let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
-            if let Err(error) = self.spawner.create(&spec, handles) {
-                self.sockets.remove(&name).map_err(io_failed("create"))?;
-                return Err(failed("create")(error));
+            match self.spawner.create(&spec, handles) {
+                Ok(container) => {
+                    tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
+                }
+                Err(error) => {
+                    self.sockets.remove(&name).map_err(io_failed("create"))?;
+                    return Err(failed("create")(error));
+                }
             }
         }
         Ok(SandboxInfo { handle: Handle(name.to_string()), user: UserName::parse(account.name).ok() })

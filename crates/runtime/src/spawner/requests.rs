@@ -6,7 +6,7 @@ use super::create::Given;
 use super::registry::{Entry, Phase, Registry};
 use crate::protocol::{Received, Reply, Request};
 use crate::spec::{validate_name, validate_path};
-use crate::{ContainerSpec, RuntimeError, disk};
+use crate::{ContainerSpec, Lap, RuntimeError, disk};
 
 /// How many containers one reply lists; their names are bounded, so it fits.
 const PAGE: usize = 256;
@@ -58,7 +58,7 @@ impl Registry {
     /// Answers with the container of that name: the living one, or a new one.
     fn provide(&mut self, spec: &ContainerSpec, mut request: Received<Request>) -> Step {
         match self.entries.get(&spec.name).map(|entry| entry.phase) {
-            Some(Phase::Alive) => return self.created(&spec.name, true),
+            Some(Phase::Alive) => return self.created(&spec.name, true, Vec::new()),
             Some(Phase::Ending | Phase::Releasing(_)) => {
                 return Step::Wait(spec.name.clone(), Then::Retry(request));
             }
@@ -68,7 +68,7 @@ impl Registry {
             return Step::Reply(refused("a create comes with two handles"));
         };
         match self.create(spec, Given { listener, toolbox }) {
-            Ok(()) => self.created(&spec.name, false),
+            Ok(laps) => self.created(&spec.name, false, laps),
             Err(error) if self.is_releasing_one(&spec.name) => {
                 Step::Wait(spec.name.clone(), Then::Reply(Reply::Failed(error)))
             }
@@ -76,9 +76,9 @@ impl Registry {
         }
     }
 
-    fn created(&self, name: &str, existing: bool) -> Step {
+    fn created(&self, name: &str, existing: bool, laps: Vec<Lap>) -> Step {
         let pid = self.entries.get(name).map_or(0, Entry::pid);
-        Step::ReplyWithHandle(Reply::Created { pid, existing }, name.to_owned())
+        Step::ReplyWithHandle(Reply::Created { pid, existing, laps }, name.to_owned())
     }
 
     /// Ends the container, and takes its disk if one is given, once it is free.

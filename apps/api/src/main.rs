@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod extract;
 mod first_start;
+mod limits;
 mod listener;
 mod logging;
 mod openapi;

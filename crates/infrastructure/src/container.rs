@@ -9,9 +9,11 @@ mod image;
 mod plan;
 mod service;
 mod sockets;
+mod trial;
 mod unpack;
 
 pub use image::{ImageError, SnapshotSource};
+pub use trial::{Limit, SelfTest};
 
 use crate::data_dir::DataDir;
 use image::Images;
@@ -36,6 +38,9 @@ pub struct ContainerOptions<'a> {
     pub toolbox: &'a [u8],
     /// Filesystems that sandboxes may start from, beside the default one.
     pub snapshots: &'a BTreeMap<SnapshotName, SnapshotSource>,
+    /// Whether sandboxes are made also where this host cannot hold them to a limit; see
+    /// [`ContainerSandboxService::self_test`].
+    pub best_effort: bool,
 }
 
 /// Why the provider cannot begin.
@@ -63,6 +68,7 @@ struct Shared {
     sockets: Sockets,
     disks: PathBuf,
     instance: InstanceId,
+    best_effort: bool,
 }
 
 impl ContainerSandboxService {
@@ -75,7 +81,8 @@ impl ContainerSandboxService {
         let instance = options.instance.as_str().to_owned();
         let spawner = Spawner::connect(SpawnerOptions { run_dir, instance, program: options.program })?;
         let disks = options.data_dir.subdirectory("disks")?;
-        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance: options.instance })))
+        let (instance, best_effort) = (options.instance, options.best_effort);
+        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, best_effort })))
     }
 
     /// Runs blocking work on a thread that may block. The runtime's answers take a millisecond or two.

@@ -14,6 +14,7 @@ mod container;
 mod disk;
 mod error;
 mod executable;
+pub mod host;
 mod mount;
 mod protocol;
 mod rendezvous;
@@ -22,6 +23,7 @@ mod spawner;
 mod spec;
 mod sys;
 
+pub use cgroup::{Controller, enforcers, throttled_periods};
 pub use client::{Spawner, SpawnerOptions};
 pub use error::RuntimeError;
 pub use executable::sealed_executable;

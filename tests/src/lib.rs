@@ -16,6 +16,7 @@ mod wait;
 pub mod raw;
 
 pub use answer::Answer;
+pub use process::{processes_of, sandgate};
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};
 pub use wait::{until, wait_until};

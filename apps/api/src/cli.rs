@@ -1,10 +1,12 @@
 //! The commands of the binary.
 
 use crate::app::App;
+use crate::commands::doctor::{self, DoctorArgs};
 use crate::config::{Config, ServeArgs};
 use crate::{logging, openapi};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -22,19 +24,20 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the API until SIGTERM or SIGINT. Sandboxes live on.
     Serve(ServeArgs),
+    /// Tell what this host offers to sandboxes, what is missing, and how to get it.
+    Doctor(DoctorArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
 
 /// Carries out one command.
-pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve(args) => serve(args),
-        Command::Openapi => {
-            print!("{}", openapi::yaml()?);
-            Ok(())
-        }
+        Command::Serve(args) => serve(args)?,
+        Command::Doctor(args) => return doctor::run(&args),
+        Command::Openapi => print!("{}", openapi::yaml()?),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(args: ServeArgs) -> anyhow::Result<()> {

@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:4380";
-const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
+/// Where a server keeps everything that is not told otherwise.
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
 
 /// A key that is easier to guess than this many characters allow is refused.
 const MIN_KEY_LENGTH: usize = 20;

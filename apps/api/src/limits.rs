@@ -10,13 +10,13 @@ pub(crate) async fn check(
     service: &ContainerSandboxService,
     may_go_without: bool,
 ) -> anyhow::Result<Vec<&'static str>> {
-    let test = service.self_test().await.context("the self-test failed: no sandbox works on this host")?;
-    let names: Vec<_> = test.unenforced.iter().map(|(limit, _)| limit.name()).collect();
-    tracing::info!(took_ms = test.took.as_millis(), unenforced = ?names, "a sandbox was tried out");
+    let tried = service.self_test().await.context("the self-test failed: no sandbox works on this host")?;
+    let names: Vec<_> = tried.unenforced.iter().map(|(limit, _)| limit.name()).collect();
+    tracing::info!(took_ms = tried.took.as_millis(), unenforced = ?names, "a sandbox was tried out");
     if names.is_empty() {
         return Ok(names);
     }
-    let text = complaint(&test.unenforced);
+    let text = complaint(&tried.unenforced);
     if !may_go_without {
         bail!("{text}Start with --allow-unenforced-limits to go without; `sandgate doctor` tells more.");
     }

@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod cli;
+mod commands;
 mod config;
 mod error;
 mod extract;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     }
     let cli = cli::Cli::parse();
     match cli::run(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sandgate: {error:#}");
             ExitCode::FAILURE

@@ -12,17 +12,17 @@ use sandgate_toolbox_api::{ExecuteRequest, ExecuteResponse, ToolboxClient};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What the sandbox may use. Half a core is less than a busy loop takes, on every host.
-const LIMITS: Limits = Limits { memory_bytes: 16 << 20, cpu_millis: 500, pids: 8, best_effort: true };
+/// What the sandbox may use: little, so that it is soon at the end of each.
+const LIMITS: Limits = Limits { memory_bytes: 16 << 20, cpu_millis: 250, pids: 8, best_effort: true };
 /// Seconds for one command, of which none needs one; a host may be very busy.
 const PATIENCE: i64 = 20;
-/// Rounds of a busy loop, some ten milliseconds each. The second or third is stopped where a share of the processor is.
-const ROUNDS: usize = 20;
+/// How long a busy host may keep us from using up a quarter of a core. An idle one lets us at once.
+const BUSY_HOST: Duration = Duration::from_secs(5);
 
-/// Each of them takes twice what it may.
+/// Each of them takes twice what it may, or more.
 const TAKE_MEMORY: &str = "dd if=/dev/zero of=/dev/null bs=32M count=1";
-const TAKE_DISK: &str = "head -c 32M /dev/zero >fill; code=$?; rm -f fill; exit $code";
-const TAKE_CPU: &str = "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done";
+const TAKE_DISK: &str = "dd if=/dev/zero of=fill bs=1M count=32; code=$?; rm -f fill; exit $code";
+const TAKE_CPU: &str = "for n in 1 2 3; do (i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done) & done; wait";
 const TAKE_A_PROCESS: &str = "exec sleep 1";
 
 /// What one sandbox is not to take from the others.
@@ -194,13 +194,17 @@ impl Trial {
 
     /// The kernel counts how often it was stopped. A clock would tell less: on a busy host everything is slow.
     async fn take_cpu(&self) -> Result<Option<String>, ServiceError> {
-        for _ in 0..ROUNDS {
-            if throttled_periods(&self.instance, self.name.as_str()).is_some_and(|periods| periods > 0) {
-                return Ok(None);
-            }
-            self.run(TAKE_CPU).await?;
+        let began = Instant::now();
+        loop {
+            match throttled_periods(&self.instance, self.name.as_str()) {
+                None => return Ok(Some("nobody counts its periods".to_owned())),
+                Some(0) if began.elapsed() > BUSY_HOST => {
+                    return Ok(Some("busy loops were never held back".to_owned()));
+                }
+                Some(0) => self.run(TAKE_CPU).await?,
+                Some(_) => return Ok(None),
+            };
         }
-        Ok(Some("a busy loop was never held back".to_owned()))
     }
 
     /// All at once; the first that cannot be started decides, and the others go with the sandbox.

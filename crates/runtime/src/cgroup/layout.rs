@@ -106,7 +106,7 @@ impl Layout {
     }
 
     /// Each hierarchy that we use once, version 2 first.
-    pub(super) fn roots(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         let mut roots = vec![self.unified.as_path()];
         for controller in Controller::ALL {
             if let Home::Own(root) = self.home(controller)

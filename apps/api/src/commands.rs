@@ -1,0 +1,3 @@
+//! What the binary does beside serving.
+
+pub(crate) mod doctor;

@@ -4,6 +4,7 @@
 
 mod basics;
 mod bench;
+mod controllers;
 mod hostile;
 mod lifecycle;
 mod limits;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
                 basics::TESTS,
                 walls::TESTS,
                 limits::TESTS,
+                controllers::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,

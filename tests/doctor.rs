@@ -128,7 +128,7 @@ async fn where_that_is_allowed_every_sandbox_names_the_limit() {
 
 #[tokio::test]
 async fn where_all_bind_no_sandbox_names_one() {
-    let env = vec![("SANDGATE_ALLOW_UNENFORCED_LIMITS".to_owned(), "true".to_owned())];
+    let env = vec![("SANDGATE_ALLOW_UNENFORCED_LIMITS".to_owned(), "1".to_owned())];
     let server = Server::start_with(Options { env, ..Options::default() }).await;
     let sandbox = server.create(&json!({})).await;
     assert_eq!(sandbox.info().await.get("unenforcedLimits"), None);

@@ -4,6 +4,7 @@ mod file;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use file::FileConfig;
 use sandgate_core::{ResourceLimits, SnapshotName};
 use sandgate_infrastructure::container::SnapshotSource;
@@ -39,7 +40,7 @@ pub(crate) struct ServeArgs {
     log: Option<String>,
     /// Start although this host cannot hold sandboxes to all of their limits; every sandbox then names those it lacks
     #[arg(long, env = "SANDGATE_ALLOW_UNENFORCED_LIMITS", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", value_name = "BOOL")]
+        default_missing_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
     allow_unenforced_limits: Option<bool>,
     /// A key that is valid from the start, instead of a generated one. Only by environment: arguments are seen by all
     #[arg(skip = key_from_environment())]

@@ -6,6 +6,7 @@
 mod accounts;
 mod host_image;
 mod image;
+mod limit;
 mod plan;
 mod service;
 mod sockets;
@@ -13,7 +14,8 @@ mod trial;
 mod unpack;
 
 pub use image::{ImageError, SnapshotSource};
-pub use trial::{Limit, SelfTest};
+pub use limit::Limit;
+pub use trial::SelfTest;
 
 use crate::data_dir::DataDir;
 use image::Images;

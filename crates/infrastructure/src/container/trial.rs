@@ -3,74 +3,29 @@
 //! It believes nothing but what happens. A limit that is written to the right file and yet stops nobody is found as
 //! well as one that cannot be written.
 
+use super::limit::Limit;
 use super::plan::PATH;
 use super::service::execute_error;
 use super::{ContainerSandboxService, Shared};
 use sandgate_core::{ExternalName, ServiceError};
-use sandgate_runtime::{ContainerSpec, Controller, Disk, Limits, User, enforcers, throttled_periods};
+use sandgate_runtime::{ContainerSpec, Disk, Limits, User, enforcers, throttled_periods};
 use sandgate_toolbox_api::{ExecuteRequest, ExecuteResponse, ToolboxClient};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// What the sandbox may use: little, so that it is soon at the end of each.
-const LIMITS: Limits = Limits { memory_bytes: 16 << 20, cpu_millis: 250, pids: 8, best_effort: true };
+/// What the sandbox may use: little, so that it is soon at the end of each. On a host with many processors its
+/// network namespace alone takes megabytes of memory.
+const LIMITS: Limits = Limits { memory_bytes: 32 << 20, cpu_millis: 250, pids: 8, best_effort: true };
 /// Seconds for one command, of which none needs one; a host may be very busy.
 const PATIENCE: i64 = 20;
 /// How long a busy host may keep us from using up a quarter of a core. An idle one lets us at once.
 const BUSY_HOST: Duration = Duration::from_secs(5);
 
 /// Each of them takes twice what it may, or more.
-const TAKE_MEMORY: &str = "dd if=/dev/zero of=/dev/null bs=32M count=1";
+const TAKE_MEMORY: &str = "dd if=/dev/zero of=/dev/null bs=64M count=1";
 const TAKE_DISK: &str = "dd if=/dev/zero of=fill bs=1M count=32; code=$?; rm -f fill; exit $code";
 const TAKE_CPU: &str = "for n in 1 2 3; do (i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done) & done; wait";
 const TAKE_A_PROCESS: &str = "exec sleep 1";
-
-/// What one sandbox is not to take from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Bytes of memory.
-    Memory,
-    /// Time on the processor.
-    Cpu,
-    /// Processes and threads.
-    Pids,
-    /// Bytes of disk.
-    Disk,
-}
-
-impl Limit {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Pids, Self::Disk];
-
-    /// Its stable name, for machines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Cpu => "cpu",
-            Self::Pids => "pids",
-            Self::Disk => "disk",
-        }
-    }
-
-    /// How this host could come to hold sandboxes to it.
-    pub const fn remedy(self) -> &'static str {
-        match self {
-            Self::Memory => sandgate_runtime::host::remedy(Controller::Memory),
-            Self::Cpu => sandgate_runtime::host::remedy(Controller::Cpu),
-            Self::Pids => sandgate_runtime::host::remedy(Controller::Pids),
-            Self::Disk => "put the data directory on a local file system, such as ext4 or xfs",
-        }
-    }
-
-    const fn controller(self) -> Option<Controller> {
-        match self {
-            Self::Memory => Some(Controller::Memory),
-            Self::Cpu => Some(Controller::Cpu),
-            Self::Pids => Some(Controller::Pids),
-            Self::Disk => None,
-        }
-    }
-}
 
 /// What the self-test has found. That files can be written and read is certain: otherwise there is an error instead.
 #[derive(Debug)]

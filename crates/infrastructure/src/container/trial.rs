@@ -8,17 +8,17 @@ use super::plan::PATH;
 use super::service::execute_error;
 use super::{ContainerSandboxService, Shared};
 use sandgate_core::{ExternalName, ServiceError};
-use sandgate_runtime::{ContainerSpec, Disk, Limits, User, enforcers, throttled_periods};
+use sandgate_runtime::{ContainerSpec, Disk, Limits, User, cpu_periods, enforcers};
 use sandgate_toolbox_api::{ExecuteRequest, ExecuteResponse, ToolboxClient};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What the sandbox may use: little, so that it is soon at the end of each. On a host with many processors its
 /// network namespace alone takes megabytes of memory.
-const LIMITS: Limits = Limits { memory_bytes: 32 << 20, cpu_millis: 250, pids: 8, best_effort: true };
+const LIMITS: Limits = Limits { memory_bytes: 32 << 20, cpu_millis: 400, pids: 8, best_effort: true };
 /// Seconds for one command, of which none needs one; a host may be very busy.
 const PATIENCE: i64 = 20;
-/// How long a busy host may keep us from using up a quarter of a core. An idle one lets us at once.
+/// How long we try to use up our share of a core. An idle host lets us at once, a busy one may not at all.
 const BUSY_HOST: Duration = Duration::from_secs(5);
 
 /// Each of them takes twice what it may, or more.
@@ -147,17 +147,17 @@ impl Trial {
         Ok((!full).then(|| format!("a file was not stopped at the disk's end ({})", told(&answer))))
     }
 
-    /// The kernel counts how often it was stopped. A clock would tell less: on a busy host everything is slow.
+    /// The kernel counts how often it was stopped. A clock would tell less: on a busy host everything is slow. One that
+    /// is too busy to let us use our share up shows at least that the periods of the limit are counted.
     async fn take_cpu(&self) -> Result<Option<String>, ServiceError> {
         let began = Instant::now();
         loop {
-            match throttled_periods(&self.instance, self.name.as_str()) {
+            match cpu_periods(&self.instance, self.name.as_str()) {
                 None => return Ok(Some("nobody counts its periods".to_owned())),
-                Some(0) if began.elapsed() > BUSY_HOST => {
-                    return Ok(Some("busy loops were never held back".to_owned()));
-                }
-                Some(0) => self.run(TAKE_CPU).await?,
-                Some(_) => return Ok(None),
+                Some(periods) if periods.throttled > 0 => return Ok(None),
+                Some(_) if began.elapsed() < BUSY_HOST => self.run(TAKE_CPU).await?,
+                Some(periods) if periods.all > 0 => return Ok(None),
+                Some(_) => return Ok(Some("busy loops were never held back".to_owned())),
             };
         }
     }

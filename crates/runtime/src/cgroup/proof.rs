@@ -15,12 +15,21 @@ pub fn enforcers() -> Result<[(Controller, Option<String>); 3], RuntimeError> {
     }))
 }
 
-/// How many scheduling periods the container `name` of `instance` was held back in, having used its share of the
-/// processor; `None` where nobody counts them.
-pub fn throttled_periods(instance: &str, name: &str) -> Option<u64> {
+/// How often the kernel has looked at what a container takes of the processor. It does so only where there is a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuPeriods {
+    /// Periods in which it wanted to run.
+    pub all: u64,
+    /// Those of them in which it was held back, having used its share up.
+    pub throttled: u64,
+}
+
+/// The periods of the container `name` of `instance`; `None` where nobody counts them.
+pub fn cpu_periods(instance: &str, name: &str) -> Option<CpuPeriods> {
     let layout = Layout::detect().ok()?;
     let group = layout.root(Controller::Cpu)?.join(format!("sandgate-{instance}")).join(name);
-    counter(&fs::read_to_string(group.join("cpu.stat")).ok()?, "nr_throttled")
+    let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
+    Some(CpuPeriods { all: counter(&text, "nr_periods")?, throttled: counter(&text, "nr_throttled")? })
 }
 
 /// The value of one line of a file whose lines are names with numbers.

@@ -4,6 +4,7 @@
 
 mod basics;
 mod bench;
+mod controllers;
 mod death;
 mod hostile;
 mod lifecycle;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
                 walls::TESTS,
                 limits::TESTS,
                 machine::TESTS,
+                controllers::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,

@@ -52,7 +52,7 @@ impl World {
             hostname: "sandbox".into(),
             rootfs: Rootfs::HostUsr { skeleton: self.path("skeleton"), usr_local: self.path("usr_local") },
             disk: Disk { path: self.path(&format!("disks/{name}.ext4")), bytes: 64 * MIB },
-            limits: Limits { memory_bytes: 256 * MIB, cpu_millis: 1000, pids: 64 },
+            limits: Limits { memory_bytes: 256 * MIB, cpu_millis: 1000, pids: 64, best_effort: false },
             user: User { uid: 1000, gid: 1000 },
             args: ["bash", "-c", script].map(Into::into).into(),
             env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],

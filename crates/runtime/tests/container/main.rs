@@ -4,6 +4,7 @@
 
 mod basics;
 mod bench;
+mod host;
 mod hostile;
 mod lifecycle;
 mod limits;

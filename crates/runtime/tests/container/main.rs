@@ -6,6 +6,7 @@ mod basics;
 mod bench;
 mod host;
 mod hostile;
+mod kernel;
 mod lifecycle;
 mod limits;
 mod probe;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,
+                kernel::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

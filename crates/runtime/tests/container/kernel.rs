@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, memfd_create, openat};
-use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsconfig_set_fd, fsconfig_set_string, fsopen, open_tree};
+use rustix::mount::{FsOpenFlags, OpenTreeFlags, fsconfig_set_fd, fsopen, open_tree};
 
 use crate::probe::call;
 use crate::runner::Test;
@@ -27,7 +27,6 @@ type Feature = (&'static str, Version, fn(&World) -> io::Result<()>);
 const FEATURES: &[Feature] = &[
     ("cgroup.kill", (5, 14), cgroup_kill),
     ("MFD_EXEC", (6, 3), |_| executable_memory()),
-    ("overlay: layers one by one", (6, 8), |_| overlay_of_a_path("/usr")),
     ("overlay: descriptors", (6, 13), |_| overlay_of(directory(CWD, "/usr")?.as_fd())),
     ("overlay: descriptors of unattached mounts", (6, 15), |_| overlay_of_an_unattached("/usr")),
 ];
@@ -94,10 +93,6 @@ fn executable_memory() -> io::Result<()> {
     Ok(())
 }
 
-fn overlay_of_a_path(layer: &str) -> io::Result<()> {
-    Ok(fsconfig_set_string(overlay()?.as_fd(), "lowerdir+", layer)?)
-}
-
 fn overlay_of_an_unattached(path: &str) -> io::Result<()> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     // Closing it would dissolve the mount.
@@ -106,11 +101,8 @@ fn overlay_of_an_unattached(path: &str) -> io::Result<()> {
 }
 
 fn overlay_of(layer: BorrowedFd<'_>) -> io::Result<()> {
-    Ok(fsconfig_set_fd(overlay()?.as_fd(), "lowerdir+", layer)?)
-}
-
-fn overlay() -> io::Result<OwnedFd> {
-    Ok(fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?)
+    let overlay = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    Ok(fsconfig_set_fd(overlay.as_fd(), "lowerdir+", layer)?)
 }
 
 fn directory(at: BorrowedFd<'_>, path: impl AsRef<Path>) -> io::Result<OwnedFd> {

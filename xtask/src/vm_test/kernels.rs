@@ -35,14 +35,17 @@ impl Kernel {
 /// `folder` where it is not there yet.
 pub(super) fn obtain(folder: &Path, wanted: Option<&str>) -> Result<Vec<Kernel>> {
     let is_here = |version: &String| folder.join(version).is_dir();
-    let mut versions = chosen(&offered()?, wanted);
+    let mut all = offered()?;
+    let mut versions = chosen(&all, wanted);
     if versions.is_empty() || !versions.iter().all(is_here) {
         // The lists of packages may be missing, or name what the archive no longer has.
         setup::update_lists()?;
-        versions = chosen(&offered()?, wanted);
+        all = offered()?;
+        versions = chosen(&all, wanted);
     }
     ensure!(!versions.is_empty(), "apt offers no {BEFORE}{}*{AFTER}", wanted.unwrap_or_default());
-    println!("kernels: {} (the newest of each series that apt offers)", versions.join(", "));
+    println!("newest kernel of each series that apt offers: {}", chosen(&all, None).join(", "));
+    println!("tested: {}", versions.join(", "));
     versions.into_iter().map(|version| unpacked(folder, version)).collect()
 }
 

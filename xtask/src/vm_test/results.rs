@@ -56,7 +56,10 @@ impl Results {
         let mut wrong: Vec<String> =
             bad.map(|outcome| format!("{}: {}", outcome.name, outcome.word)).collect();
         let ran = |test: &&String| self.outcomes.iter().any(|outcome| outcome.name == **test);
-        wrong.extend(tests.iter().filter(|test| !ran(test)).map(|test| format!("{test}: did not run")));
+        let missing: Vec<&String> = tests.iter().filter(|test| !ran(test)).collect();
+        if let Some(first) = missing.first() {
+            wrong.push(format!("{} tests did not run, {first} first of them", missing.len()));
+        }
         match self.end.as_deref() {
             None => wrong.push("the tests did not come to their end".into()),
             Some("0") => {}
@@ -109,7 +112,7 @@ mod tests {
     fn what_was_skipped_or_did_not_run_is_a_failure() {
         let text = judged(&["test one ... skipped: no loop devices (0 ms)", "end 0"]);
         assert!(
-            text.contains("one: skipped: no loop devices") && text.contains("two: did not run"),
+            text.contains("one: skipped: no loop devices") && text.contains("1 tests did not run, two first"),
             "{text}"
         );
     }

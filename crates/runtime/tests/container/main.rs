@@ -6,7 +6,9 @@ mod basics;
 mod bench;
 mod controllers;
 mod death;
+mod host;
 mod hostile;
+mod kernel;
 mod lifecycle;
 mod limits;
 mod machine;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
                 hostile::TESTS,
                 spawner::TESTS,
                 death::TESTS,
+                kernel::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

@@ -11,7 +11,7 @@ use crate::proc;
 /// What is freed after the answer, such as a loop device, may take so long.
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
-/// The server keeps so many connections to its spawner for later calls.
+/// The server keeps so many connections to its spawner for later calls, one of them from the start.
 const KEPT_CONNECTIONS: usize = 16;
 
 /// Watches one server from its first start to its end.
@@ -20,6 +20,7 @@ pub(crate) struct Watch {
     /// What the server and its spawner hold open before the first request.
     server: Handles,
     spawner: Handles,
+    patience: Duration,
 }
 
 /// What a process holds open: connections between server and spawner, and all else.
@@ -33,12 +34,12 @@ impl Watch {
     pub(crate) fn new(installation: Installation) -> Self {
         let (server, spawner) =
             (handles(&installation, installation.server), handles(&installation, spawner(&installation)));
-        Self { installation, server, spawner }
+        Self { installation, server, spawner, patience: PATIENCE }
     }
 
     /// What sandboxes left while their server goes on; empty when all is well. Waits a while until it is.
     pub(crate) async fn of_sandboxes(&self) -> Vec<String> {
-        settle(|| {
+        self.settle(|| {
             let mut found = self.common();
             found.extend(named("cgroup", self.installation.sandbox_cgroups()));
             found.extend(named("file", self.installation.sandbox_files()));
@@ -52,7 +53,7 @@ impl Watch {
 
     /// What is left once the server has been stopped and its spawner has nothing to hold.
     pub(crate) async fn of_server(&self) -> Vec<String> {
-        settle(|| {
+        self.settle(|| {
             let mut found = self.common();
             found.extend(processes(self.installation.processes()));
             found.extend(named("cgroup", self.installation.cgroups()));
@@ -60,6 +61,18 @@ impl Watch {
             found
         })
         .await
+    }
+
+    /// Looks until nothing is found or patience has ended.
+    async fn settle(&self, look: impl Fn() -> Vec<String>) -> Vec<String> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let found = look();
+            if found.is_empty() || Instant::now() > deadline {
+                return found;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     fn common(&self) -> Vec<String> {
@@ -77,18 +90,6 @@ impl Watch {
     }
 }
 
-/// Looks until nothing is found or patience has ended.
-async fn settle(look: impl Fn() -> Vec<String>) -> Vec<String> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = look();
-        if found.is_empty() || Instant::now() > deadline {
-            return found;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
 fn named(kind: &str, paths: Vec<PathBuf>) -> Vec<String> {
     paths.into_iter().map(|path| format!("{kind} {}", path.display())).collect()
 }
@@ -98,7 +99,7 @@ fn processes(pids: Vec<u32>) -> Vec<String> {
 }
 
 fn objection(who: &str, before: &Handles, now: &Handles) -> Option<String> {
-    let kept = before.connections.max(KEPT_CONNECTIONS);
+    let kept = before.connections + KEPT_CONNECTIONS - 1;
     let more = now.others > before.others || now.connections > kept;
     more.then(|| format!("open files of the {who}: {now:?}, at its start {before:?}"))
 }
@@ -129,6 +130,27 @@ fn packet_sockets(pid: u32) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Api;
+    use crate::server::Server;
+
+    #[tokio::test]
+    async fn a_sandbox_that_was_left_is_found_in_each_place_and_is_gone_after_its_delete() {
+        let server = Server::start_for_test().await;
+        let watch = Watch::new(server.installation().await.unwrap());
+        let watch = Watch { patience: Duration::ZERO, ..watch };
+        let api = Api::new(&server).unwrap();
+        let sandbox = api.create().await.unwrap();
+        let found = watch.of_sandboxes().await;
+        api.delete(&sandbox).await.unwrap();
+        drop(api);
+        let watch = Watch { patience: PATIENCE, ..watch };
+        assert_eq!(watch.of_sandboxes().await, Vec::<String>::new());
+        let _folder = server.stop().await.unwrap();
+        assert_eq!(watch.of_server().await, Vec::<String>::new());
+        for kind in ["process", "cgroup", "loop device", "file"] {
+            assert!(found.iter().any(|line| line.starts_with(kind)), "{kind} in {found:?}");
+        }
+    }
 
     #[test]
     fn more_open_files_than_at_the_start_are_a_leak_and_kept_connections_are_none() {

@@ -59,6 +59,14 @@ impl Server {
         Ok(self.folder)
     }
 
+    /// The server that `cargo xtask test` has built.
+    #[cfg(test)]
+    pub(crate) async fn start_for_test() -> Self {
+        let binary = std::env::var_os("SANDGATE_BIN");
+        let binary = binary.expect("SANDGATE_BIN names the server: run the tests with `cargo xtask test`");
+        Self::start(Path::new(&binary)).await.expect("a server")
+    }
+
     fn pid(&self) -> Result<u32> {
         self.child.id().context("the server has ended by itself")
     }

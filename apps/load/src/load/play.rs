@@ -146,3 +146,23 @@ async fn clear(stage: &Stage) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_scenario_left_is_named_and_deleted() {
+        let server = Server::start_for_test().await;
+        let stage = Stage {
+            api: Api::new(&server).unwrap(),
+            clock: Clock::start().unwrap(),
+            records: Records::new().unwrap(),
+            probe: Probe::new(server.installation().await.unwrap()),
+        };
+        let left = stage.api.create().await.unwrap();
+        assert_eq!(clear(&stage).await, [format!("sandbox {} (deleted now)", left.id())]);
+        assert_eq!(clear(&stage).await, Vec::<String>::new());
+        server.stop().await.unwrap();
+    }
+}

@@ -11,7 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::installation::Installation;
 use crate::proc;
 
+/// The time between two samples,
 const PERIOD: Duration = Duration::from_millis(250);
+/// or so many times what one has taken, since reading a thousand loop devices is work that would be measured as well,
+const PART: u32 = 20;
+/// but not longer than this.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The machine and the server at one moment. Times are totals since the start of whatever they are of.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -151,12 +156,16 @@ impl Sampler {
         let (stop, stopped) = mpsc::channel();
         let probe = probe.restarted();
         let thread = thread::Builder::new().name("gauges".to_owned()).spawn(move || {
-            let mut samples = vec![probe.sample()];
-            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+            let mut samples = Vec::new();
+            loop {
+                let begun = Instant::now();
                 samples.push(probe.sample());
+                let pause = (begun.elapsed() * PART).clamp(PERIOD, LONGEST);
+                if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    samples.push(probe.sample());
+                    return samples;
+                }
             }
-            samples.push(probe.sample());
-            samples
         })?;
         Ok(Self { stop, thread })
     }

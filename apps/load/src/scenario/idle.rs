@@ -35,6 +35,7 @@ pub(super) async fn play(stage: &Arc<Stage>, settings: &Settings) -> Played {
         stage.step(step::EXEC, Instant::now(), stage.api.run_true(&sandbox)).await;
     })
     .await;
+    figures.push(grown("no longer available, after a command", &before, &stage.probe.sample()));
     each(stage, &sandboxes, |stage, sandbox| async move { stage.delete(&sandbox, Instant::now()).await })
         .await;
     Played { figures, ..Played::default() }
@@ -86,7 +87,7 @@ fn memory(before: &Sample, after: &Sample) -> Vec<Figure> {
     let (old, new) = (&before.memory, &after.memory);
     vec![
         Figure::new("live in the end, by control groups", exact(after.sandboxes.live as u64), ""),
-        each("no longer available", new.available, old.available).with_goal(MEMORY_GOAL),
+        grown("no longer available", before, after).with_goal(MEMORY_GOAL),
         each("no longer free, caches included", new.free, old.free),
         each("anonymous", old.anonymous, new.anonymous),
         each("slab, unreclaimable", old.slab_unreclaimable, new.slab_unreclaimable),
@@ -98,6 +99,13 @@ fn memory(before: &Sample, after: &Sample) -> Vec<Figure> {
         each("in the server", before.server.pss_kib, after.server.pss_kib),
         each("in the spawner", before.spawner.pss_kib, after.spawner.pss_kib),
     ]
+}
+
+/// What is no longer available of the whole machine's memory, for each living sandbox.
+fn grown(name: &str, before: &Sample, after: &Sample) -> Figure {
+    let live = exact(after.sandboxes.live as u64).max(1.0);
+    let growth = exact(before.memory.available) - exact(after.memory.available);
+    Figure::new(format!("memory of each: {name}"), growth / live / 1024.0, "MiB")
 }
 
 fn cpu(from: &Sample, to: &Sample) -> Vec<Figure> {

@@ -45,3 +45,26 @@ pub(crate) fn clone3(server: &Path, samples: u32) -> Result<Measured> {
     }
     Ok(Ok(series))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// What a server that answers `__floor` with this script is measured as.
+    fn floor(script: &str) -> Measured {
+        let folder = tempfile::tempdir().unwrap();
+        let server = folder.path().join("server");
+        std::fs::write(&server, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&server, std::fs::Permissions::from_mode(0o700)).unwrap();
+        clone3(&server, 3).unwrap()
+    }
+
+    #[test]
+    fn the_floor_is_what_the_server_prints_and_absent_where_it_cannot() {
+        let measured = floor("test \"$1 $2\" = '__floor 3' && echo '[700, 710.5, 2000]'").unwrap();
+        assert!((measured.summary().p50 - 0.71).abs() < 0.01, "{:?}", measured.summary());
+        let refused = floor("echo 'no such thing' >&2; exit 2").err().unwrap();
+        assert!(refused.contains("no such thing"), "{refused}");
+    }
+}

@@ -9,23 +9,42 @@ use crate::results::{ScenarioResult, StepResult, exact};
 const PERCENTILES: [(f64, &str); 5] =
     [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
 
-/// Latency by percentile, a line for each step that succeeded.
-pub(super) fn latency(scenario: &ScenarioResult) -> Option<Chart> {
-    let steps: Vec<_> = scenario.steps.iter().filter(|step| step.outcome == OK).collect();
-    let least = steps.iter().map(|step| step.summary.min).reduce(f64::min)?;
-    let most = steps.iter().map(|step| step.summary.max).reduce(f64::max)?;
-    let lines: Vec<_> =
-        steps.iter().map(|step| Line { name: step.step.clone(), points: curve(step) }).collect();
+/// Latency by percentile, a line for each step that succeeded; what belongs to one attack has a chart of its own.
+pub(super) fn latency(scenario: &ScenarioResult) -> Vec<Chart> {
+    let mut groups: Vec<(&str, Vec<&StepResult>)> = Vec::new();
+    for step in scenario.steps.iter().filter(|step| step.outcome == OK) {
+        let name = attack(&step.step);
+        match groups.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, steps)) => steps.push(step),
+            None => groups.push((name, vec![step])),
+        }
+    }
+    groups.into_iter().map(|(name, steps)| percentiles(name, &steps)).collect()
+}
+
+/// The attack before, during or after which a step was done; nothing for all others.
+fn attack(step: &str) -> &str {
+    [" before ", " during ", " after "]
+        .iter()
+        .find_map(|when| Some(step.split_once(when)?.1))
+        .unwrap_or_default()
+}
+
+fn percentiles(name: &str, steps: &[&StepResult]) -> Chart {
+    let least = steps.iter().map(|step| step.summary.min).fold(f64::MAX, f64::min);
+    let most = steps.iter().map(|step| step.summary.max).fold(0.0, f64::max);
+    let line = |step: &&StepResult| Line { name: step.step.clone(), points: curve(step) };
+    let lines: Vec<_> = steps.iter().map(line).collect();
     let right = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(1.0, f64::max);
     let marks = PERCENTILES.iter().map(|(part, label)| (nines(*part), (*label).to_owned()));
     let marks = marks.filter(|(x, _)| *x <= right).collect();
-    Some(Chart {
-        title: "Latency by percentile, milliseconds".to_owned(),
-        height: 340.0,
+    Chart {
+        title: format!("Latency by percentile, milliseconds {name}").trim_end().to_owned(),
+        height: 320.0,
         x: Axis { from: 0.0, to: right, marks, logarithmic: false },
         y: Axis::powers(least, most),
         lines,
-    })
+    }
 }
 
 /// How far to the right a part of all lies: each further nine is one unit.
@@ -131,6 +150,12 @@ mod tests {
     use super::*;
     use crate::series::Series;
     use std::time::Duration;
+
+    #[test]
+    fn an_attack_is_known_by_its_steps() {
+        assert_eq!(attack("exec during fork bomb"), "fork bomb");
+        assert_eq!(attack("delete under attack"), "");
+    }
 
     #[test]
     fn half_of_the_requests_lie_left_of_the_mark_for_half() {

@@ -53,7 +53,9 @@ fn head(results: &Results) -> String {
 
 fn scenario(scenario: &ScenarioResult) -> String {
     let ScenarioResult { name, about, verdict, .. } = scenario;
-    let mut charts: String = curves::latency(scenario).map(|chart| chart.figure("wide")).unwrap_or_default();
+    let latency = curves::latency(scenario);
+    let class_of_latency = if latency.len() == 1 { "wide" } else { "" };
+    let mut charts: String = latency.iter().map(|chart| chart.figure(class_of_latency)).collect();
     charts.extend(curves::timelines(scenario).iter().map(|chart| chart.figure("")));
     format!(
         "<h2 id=\"{name}\">{name}</h2>\n<p>{}</p>\n<p class=\"{}\">{}</p>\n{}{}<div class=\"charts\">\n{charts}</div>\n{}",

@@ -144,6 +144,10 @@ impl LeakGuard {
         pids().into_iter().filter(|pid| *pid != std::process::id()).filter(ours).collect()
     }
 
+    pub(crate) fn spawner(&self) -> Option<u32> {
+        self.processes().into_iter().find(|pid| text(*pid, "cmdline").contains("__spawner"))
+    }
+
     /// Lines of a kernel table that name our data directory.
     fn table(&self, table: &str) -> Vec<String> {
         let text = fs::read_to_string(table).unwrap_or_default();

@@ -78,7 +78,8 @@ fn pipe() -> io::Result<(Receiver, OwnedFd)> {
 /// Nothing is awaited in here: see [`crate::reaper`].
 fn launch(toolbox: &Toolbox, order: &Order, ends: Ends) -> io::Result<Leader> {
     let script = script(text(&order.program))?;
-    let mut child = command(toolbox, order, ends).spawn()?;
+    let mut command = command(toolbox, order, ends);
+    let mut child = toolbox.processors.share(|| command.spawn())?;
     let leader = toolbox.reaper.adopt(Pid::from_child(&child));
     if let Err(error) = tell(&mut child, &prelude(toolbox.settings.limits, script.as_raw_fd())) {
         let _ = kill_process(leader.pid, Signal::KILL);

@@ -31,12 +31,11 @@ pub(super) struct Layers<'a> {
 /// Makes the overlay for the sandbox with these ids, and makes sure that it can be written to. Overlayfs needs some
 /// inodes while it mounts; where the sandbox has used them all up, its disk's spare ones go.
 pub(super) fn overlay(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {
-    match writable(layers, ids, stage) {
-        Err(error) if may_lack_room(&error) && spare::give_up(layers.disk_mount) => {
-            writable(layers, ids, stage)
-        }
-        other => other,
+    let first = writable(layers, ids, stage);
+    if first.as_ref().is_err_and(may_lack_room) && as_root_of(ids, || spare::give_up(layers.disk_mount))? {
+        return writable(layers, ids, stage);
     }
+    first
 }
 
 fn writable(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {

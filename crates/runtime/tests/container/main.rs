@@ -4,9 +4,11 @@
 
 mod basics;
 mod bench;
+mod death;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod machine;
 mod probe;
 mod runner;
 mod spawner;
@@ -28,9 +30,11 @@ fn main() -> ExitCode {
                 basics::TESTS,
                 walls::TESTS,
                 limits::TESTS,
+                machine::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 spawner::TESTS,
+                death::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

@@ -17,7 +17,7 @@ use crate::{Limits, RuntimeError};
 pub use layout::Controller;
 use layout::lacking;
 pub(crate) use layout::{Home, Layout};
-pub use proof::{CpuPeriods, cpu_periods, enforcers};
+pub use proof::{CpuUse, cpu_use, enforcers};
 
 /// The extended attribute in which a sandbox's cgroup says what else belongs to it.
 const NOTE: &str = "trusted.sandgate";

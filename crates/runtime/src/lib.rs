@@ -26,7 +26,7 @@ mod stopwatch;
 mod sys;
 mod watch;
 
-pub use cgroup::{Controller, CpuPeriods, cpu_periods, enforcers};
+pub use cgroup::{Controller, CpuUse, cpu_use, enforcers};
 pub use client::{Spawner, SpawnerOptions};
 pub use error::RuntimeError;
 pub use executable::sealed_executable;

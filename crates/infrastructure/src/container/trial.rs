@@ -8,14 +8,16 @@ use super::plan::PATH;
 use super::service::execute_error;
 use super::{ContainerSandboxService, Shared};
 use sandgate_core::{ExternalName, ServiceError};
-use sandgate_runtime::{ContainerSpec, Disk, Limits, User, cpu_periods, enforcers};
+use sandgate_runtime::{ContainerSpec, Disk, Limits, User, cpu_use, enforcers};
 use sandgate_toolbox_api::{ExecuteRequest, ExecuteResponse, ToolboxClient};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What the sandbox may use: little, so that it is soon at the end of each. On a host with many processors its
 /// network namespace alone takes megabytes of memory.
-const LIMITS: Limits = Limits { memory_bytes: 32 << 20, cpu_millis: 400, pids: 8, best_effort: true };
+const LIMITS: Limits =
+    Limits { memory_bytes: 32 << 20, cpu_millis: CPU_MILLIS as u64, pids: 8, best_effort: true };
+const CPU_MILLIS: u32 = 400;
 /// Seconds for one command, of which none needs one; a host may be very busy.
 const PATIENCE: i64 = 20;
 /// How long we try to use up our share of a core. An idle host lets us at once, a busy one may not at all.
@@ -147,18 +149,23 @@ impl Trial {
         Ok((!full).then(|| format!("a file was not stopped at the disk's end ({})", told(&answer))))
     }
 
-    /// The kernel counts how often it was stopped. A clock would tell less: on a busy host everything is slow. One that
-    /// is too busy to let us use our share up shows at least that the periods of the limit are counted.
+    /// The kernel counts how often it was stopped. A clock alone would tell less: on a busy host everything is slow, and
+    /// it may be that nobody lets us use our share up.
     async fn take_cpu(&self) -> Result<Option<String>, ServiceError> {
-        let began = Instant::now();
+        let used = || cpu_use(&self.instance, self.name.as_str());
+        let (began, before) = (Instant::now(), used());
         loop {
-            match cpu_periods(&self.instance, self.name.as_str()) {
-                None => return Ok(Some("nobody counts its periods".to_owned())),
-                Some(periods) if periods.throttled > 0 => return Ok(None),
-                Some(_) if began.elapsed() < BUSY_HOST => self.run(TAKE_CPU).await?,
-                Some(periods) if periods.all > 0 => return Ok(None),
-                Some(_) => return Ok(Some("busy loops were never held back".to_owned())),
+            let (elapsed, Some(now)) = (began.elapsed(), used()) else {
+                return Ok(Some("nobody counts its periods".to_owned()));
             };
+            if now.throttled > 0 {
+                return Ok(None);
+            }
+            if elapsed > BUSY_HOST {
+                let taken = now.time.saturating_sub(before.map_or(Duration::ZERO, |before| before.time));
+                return Ok((taken > share_of(elapsed)).then(|| format!("{taken:?} were used of {elapsed:?}")));
+            }
+            self.run(TAKE_CPU).await?;
         }
     }
 
@@ -183,8 +190,14 @@ async fn run(toolbox: ToolboxClient, command: &str) -> Result<ExecuteResponse, S
     toolbox.execute(&request).await.map_err(execute_error)
 }
 
+/// What the sandbox may use of that time.
+fn share_of(elapsed: Duration) -> Duration {
+    elapsed.mul_f64(f64::from(CPU_MILLIS) / 1000.0)
+}
+
+/// How it ended, and the last that it said.
 fn told(answer: &ExecuteResponse) -> String {
-    format!("exit code {}: {}", answer.exit_code, answer.result.trim())
+    format!("exit code {}: {}", answer.exit_code, answer.result.lines().last().unwrap_or_default())
 }
 
 fn lost(source: sandgate_core::Source) -> ServiceError {

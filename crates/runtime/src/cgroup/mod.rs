@@ -18,7 +18,7 @@ pub use layout::Controller;
 use layout::lacking;
 pub(crate) use layout::{Home, Layout};
 pub(crate) use memory_events::MemoryEvents;
-pub use proof::{CpuPeriods, cpu_periods, enforcers};
+pub use proof::{CpuUse, cpu_use, enforcers};
 
 /// The extended attribute in which a sandbox's cgroup says what else belongs to it.
 const NOTE: &str = "trusted.sandgate";

@@ -1,6 +1,8 @@
 //! What the host's own files say about limits: who enforces them, and whether somebody ran into one.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 use super::{Controller, Home, Layout};
 use crate::RuntimeError;
@@ -15,21 +17,24 @@ pub fn enforcers() -> Result<[(Controller, Option<String>); 3], RuntimeError> {
     }))
 }
 
-/// How often the kernel has looked at what a container takes of the processor. It does so only where there is a limit.
+/// What a container has taken of the processor, as the kernel counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CpuPeriods {
-    /// Periods in which it wanted to run.
-    pub all: u64,
-    /// Those of them in which it was held back, having used its share up.
+pub struct CpuUse {
+    /// All its time on processors together.
+    pub time: Duration,
+    /// Periods of the limit in which it was held back, having used its share up.
     pub throttled: u64,
 }
 
-/// The periods of the container `name` of `instance`; `None` where nobody counts them.
-pub fn cpu_periods(instance: &str, name: &str) -> Option<CpuPeriods> {
+/// What the container `name` of `instance` has taken; `None` where nobody holds it to a share.
+pub fn cpu_use(instance: &str, name: &str) -> Option<CpuUse> {
     let layout = Layout::detect().ok()?;
-    let group = layout.root(Controller::Cpu)?.join(format!("sandgate-{instance}")).join(name);
-    let text = fs::read_to_string(group.join("cpu.stat")).ok()?;
-    Some(CpuPeriods { all: counter(&text, "nr_periods")?, throttled: counter(&text, "nr_throttled")? })
+    let parent = format!("sandgate-{instance}");
+    let stat = |root: &Path| fs::read_to_string(root.join(&parent).join(name).join("cpu.stat")).ok();
+    // Time is counted in version 2 wherever the controller is.
+    let micros = counter(&stat(&layout.unified)?, "usage_usec")?;
+    let throttled = counter(&stat(layout.root(Controller::Cpu)?)?, "nr_throttled")?;
+    Some(CpuUse { time: Duration::from_micros(micros), throttled })
 }
 
 /// The value of one line of a file whose lines are names with numbers.

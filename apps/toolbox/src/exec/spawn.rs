@@ -25,7 +25,7 @@ use rustix::{
 };
 use tokio::net::unix::pipe::Receiver;
 
-use super::order::Order;
+use super::{order::Order, room};
 use crate::{Toolbox, reaper::Leader, settings::Limits, shell};
 
 /// High enough that no script uses the number for itself, and nearly always free, so that error texts which name it
@@ -48,7 +48,7 @@ pub(super) fn start(toolbox: &Toolbox, order: &Order) -> io::Result<Job> {
     let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let output = Receiver::from_owned_fd(output)?;
     let mut command = command(toolbox, order, writer)?;
-    let mut child = toolbox.processors.share(|| command.spawn())?;
+    let mut child = toolbox.processors.share(|| room::spawn(&mut command, &toolbox.reaper))?;
     let leader = toolbox.reaper.adopt(Pid::from_child(&child));
     if let Err(error) = tell(&mut child, &prelude(toolbox.settings.limits, script.as_raw_fd())) {
         let _ = kill_process(leader.pid, Signal::KILL);

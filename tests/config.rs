@@ -97,7 +97,7 @@ async fn flags_win_over_the_environment_and_that_over_the_file() {
         ("SANDGATE_LISTEN".to_owned(), "127.0.0.1:2".to_owned()),
     ];
     // It listens where the flag says, or it would not have started.
-    let server = Server::start_with(Options { config: Some(config), env }).await;
+    let server = Server::start_with(Options { config: Some(config), env, ..Options::default() }).await;
     let sandbox = server.create(&json!({})).await;
     assert_eq!(sandbox.info().await["toolboxProxyUrl"], "http://environment.example/toolbox");
     sandbox.delete().await;

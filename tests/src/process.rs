@@ -1,6 +1,6 @@
 //! The server's process: started, asked to stop, killed, always by its own id.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,22 +20,25 @@ pub(crate) struct Running {
     pub(crate) url: String,
 }
 
+/// Where programs are found.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The binary under test.
-pub(crate) fn binary() -> OsString {
+pub fn binary() -> OsString {
     crate::setting("SANDGATE_BIN")
         .expect("SANDGATE_BIN names the server: run the tests with `cargo xtask test`")
 }
 
-/// `sandgate serve` on a free port. Nothing of our environment reaches it, and it dies with the test.
-pub(crate) fn command(data: &Path) -> Command {
+/// `sandgate serve` by `binary`, on a free port. Nothing of our environment reaches it, and it dies with the test.
+pub(crate) fn command(binary: &OsStr, data: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binary()).args([
+    command.args(["--pdeathsig", "KILL"]).arg(binary).args([
         "serve",
         "--listen",
         "127.0.0.1:0",
         "--data-dir",
     ]);
-    command.arg(data).env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(data).env_clear().env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

@@ -10,18 +10,21 @@ mod plan;
 mod service;
 mod sockets;
 mod unpack;
+mod watch;
 
 pub use image::{ImageError, SnapshotSource};
 
 use crate::data_dir::DataDir;
 use image::Images;
 use sandgate_core::{Attempt, ExternalName, InstanceId, Observed, ServiceError, SnapshotName};
-use sandgate_runtime::{RuntimeError, Spawner, SpawnerOptions, sealed_executable};
+use sandgate_runtime::{RuntimeError, Spawner, SpawnerOptions, Watch, sealed_executable};
 use sockets::Sockets;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Mutex;
 
 /// What the provider is told at its start.
 #[derive(Debug)]
@@ -63,6 +66,7 @@ struct Shared {
     sockets: Sockets,
     disks: PathBuf,
     instance: InstanceId,
+    watch: Mutex<Option<AsyncFd<Watch>>>,
 }
 
 impl ContainerSandboxService {
@@ -75,7 +79,8 @@ impl ContainerSandboxService {
         let instance = options.instance.as_str().to_owned();
         let spawner = Spawner::connect(SpawnerOptions { run_dir, instance, program: options.program })?;
         let disks = options.data_dir.subdirectory("disks")?;
-        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance: options.instance })))
+        let (instance, watch) = (options.instance, Mutex::default());
+        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, watch })))
     }
 
     /// Runs blocking work on a thread that may block. The runtime's answers take a millisecond or two.

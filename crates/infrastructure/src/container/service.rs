@@ -36,7 +36,8 @@ impl SandboxService for ContainerSandboxService {
         let attempt = at.attempt;
         self.blocking("status", move |shared| {
             let name = shared.name(&attempt);
-            Ok(shared.observe(&name, shared.running()?.contains(name.as_str())))
+            let status = shared.spawner.status(name.as_str()).map_err(failed("status"))?;
+            Ok(shared.observe(&name, status.is_some_and(|status| status.alive)))
         })
         .await
     }
@@ -96,9 +97,14 @@ impl Shared {
         );
         if let Some(listener) = self.listener(&name)? {
             let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
-            if let Err(error) = self.spawner.create(&spec, handles) {
-                self.sockets.remove(&name).map_err(io_failed("create"))?;
-                return Err(failed("create")(error));
+            match self.spawner.create(&spec, handles) {
+                Ok(container) => {
+                    tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
+                }
+                Err(error) => {
+                    self.sockets.remove(&name).map_err(io_failed("create"))?;
+                    return Err(failed("create")(error));
+                }
             }
         }
         Ok(SandboxInfo { handle: Handle(name.to_string()), user: UserName::parse(account.name).ok() })

@@ -3,6 +3,7 @@
 
 mod layout;
 mod limits;
+mod memory_events;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,10 +11,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
-use rustix::process::Pid;
 
 use crate::{Limits, RuntimeError};
 use layout::{Controller, Home, Layout};
+pub(crate) use memory_events::MemoryEvents;
 
 /// The extended attribute in which a sandbox's cgroup says what else belongs to it.
 const NOTE: &str = "trusted.sandgate";
@@ -98,6 +99,15 @@ impl Cgroups {
         Ok(())
     }
 
+    /// Begins to watch a sandbox's memory; its cgroup must be there.
+    pub(crate) fn watch_memory(&self, name: &str) -> io::Result<MemoryEvents> {
+        let directory = self.directory_of(Controller::Memory, Some(name));
+        match self.layout.home(Controller::Memory) {
+            Home::Unified => MemoryEvents::unified(&directory),
+            Home::Own(_) => MemoryEvents::own(&directory),
+        }
+    }
+
     /// Where `controller` keeps the files of sandbox `name`, or of our parent.
     fn directory_of(&self, controller: Controller, name: Option<&str>) -> PathBuf {
         let root = match self.layout.home(controller) {
@@ -129,12 +139,6 @@ impl Group {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
-    }
-
-    /// The processes of the sandbox, as the host numbers them.
-    pub(crate) fn processes(&self) -> io::Result<Vec<Pid>> {
-        let text = fs::read_to_string(self.unified().join("cgroup.procs"))?;
-        Ok(text.lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)).collect())
     }
 
     /// Removes the directories; `false` while the kernel still counts a dead process in one of them.

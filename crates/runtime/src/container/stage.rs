@@ -35,8 +35,13 @@ impl Stage {
         Ok(Self { root })
     }
 
-    /// The directory itself, where texts can be kept that all sandboxes share.
-    pub(super) fn root(&self) -> BorrowedFd<'_> {
+    /// The stage that this process had before it became another program.
+    pub(crate) fn kept(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// The directory itself, where texts can be kept that all sandboxes share. It outlives the program, see [`Stage::kept`].
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 

@@ -4,7 +4,9 @@
 
 mod basics;
 mod bench;
+mod death;
 mod hostile;
+mod injection;
 mod lifecycle;
 mod limits;
 mod machine;
@@ -32,7 +34,9 @@ fn main() -> ExitCode {
                 machine::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
+                injection::TESTS,
                 spawner::TESTS,
+                death::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

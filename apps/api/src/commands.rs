@@ -1,0 +1,3 @@
+//! The commands of the binary that are more than a few lines.
+
+pub(crate) mod run;

@@ -86,7 +86,8 @@ impl Reaper {
         }
     }
 
-    fn reap_orphans(&self) {
+    /// Reaps those who have ended.
+    pub(crate) fn reap_orphans(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if !matches!(waitid(WaitId::All, options), Ok(Some(_))) {
             return;

@@ -8,6 +8,7 @@ mod answer;
 mod kill;
 mod order;
 mod output;
+mod room;
 mod spawn;
 mod stream;
 

@@ -26,7 +26,7 @@ use rustix::{
 use sandgate_toolbox_api::Program;
 use tokio::net::unix::pipe::Receiver;
 
-use super::order::Order;
+use super::{order::Order, room};
 use crate::{Toolbox, reaper::Leader, settings::Limits, shell};
 
 /// High enough that no script uses the number for itself, and nearly always free, so that error texts which name it
@@ -79,7 +79,7 @@ fn pipe() -> io::Result<(Receiver, OwnedFd)> {
 fn launch(toolbox: &Toolbox, order: &Order, ends: Ends) -> io::Result<Leader> {
     let script = script(text(&order.program))?;
     let mut command = command(toolbox, order, ends);
-    let mut child = toolbox.processors.share(|| command.spawn())?;
+    let mut child = toolbox.processors.share(|| room::spawn(&mut command, &toolbox.reaper))?;
     let leader = toolbox.reaper.adopt(Pid::from_child(&child));
     if let Err(error) = tell(&mut child, &prelude(toolbox.settings.limits, script.as_raw_fd())) {
         let _ = kill_process(leader.pid, Signal::KILL);

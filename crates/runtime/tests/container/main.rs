@@ -8,6 +8,7 @@ mod controllers;
 mod death;
 mod host;
 mod hostile;
+mod injection;
 mod kernel;
 mod lifecycle;
 mod limits;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
                 controllers::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
+                injection::TESTS,
                 spawner::TESTS,
                 death::TESTS,
                 kernel::TESTS,

@@ -61,6 +61,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
 fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let config = Config::read(args)?;
     logging::start(&config.log).context("the log filter cannot be used")?;
+    sandgate_runtime::raise_descriptor_limit().context("the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -11,6 +11,7 @@ compile_error!("sandgate-runtime has a system call table for x86_64 Linux alone"
 mod cgroup;
 mod client;
 mod container;
+mod descriptors;
 mod disk;
 mod error;
 mod executable;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use cgroup::{Controller, CpuUse, cpu_use, enforcers};
 pub use client::{Spawner, SpawnerOptions};
+pub use descriptors::raise_descriptor_limit;
 pub use error::RuntimeError;
 pub use executable::sealed_executable;
 pub use floor::measure_floor;

@@ -25,7 +25,7 @@ use crate::cgroup::Cgroups;
 use crate::container::{IdRange, Stage};
 use crate::rendezvous::{self, EXIT_BUSY, LOCK, PROCESS_NAME, SOCKET};
 use crate::sys::{self, Disposition, LISTENER_FD};
-use crate::{RuntimeError, seccomp};
+use crate::{RuntimeError, raise_descriptor_limit, seccomp};
 use registry::Registry;
 use serve::{Post, Server};
 
@@ -161,6 +161,7 @@ fn settle_down(mut lock: &File) -> io::Result<()> {
     for standard in 0..LISTENER_FD {
         sys::duplicate_onto(null.as_fd(), standard)?;
     }
+    raise_descriptor_limit()?;
     // Starting a sandbox is a matter of milliseconds, also when sandboxes keep the processors busy. Without the right
     // to it we do what we can.
     let _ = rustix::process::setpriority_process(None, -10);

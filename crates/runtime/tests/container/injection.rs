@@ -51,7 +51,14 @@ fn every_call_of_a_create_may_fail(world: &World) {
     let (mut cases, mut refused) = (0, 0);
     for call in CALLS {
         for number in 1..=most {
+            let start = std::time::Instant::now();
             let case = fail(world, &spec, call, number);
+            println!(
+                "{call} {number} {} {:?} {:?}",
+                case.injected,
+                case.error.as_ref().map(|e| chain(e)),
+                start.elapsed()
+            );
             if !case.injected {
                 assert!(case.error.is_none(), "{call} {number}: {:?}", case.error);
                 break;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandgate_tests::{Server, long_checks, setting, skip};
+use sandgate_tests::{Options, Server, long_checks, setting, skip};
 use serde_json::Value;
 
 /// The environment that holds the SDK.
@@ -14,7 +14,11 @@ fn python() -> PathBuf {
 
 /// Runs one file of cases against a server of its own.
 async fn run(cases: &str) {
-    let server = Server::start().await;
+    run_with(Options::default(), cases).await;
+}
+
+async fn run_with(options: Options, cases: &str) {
+    let server = Server::start_with(options).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
     let status = Command::new(python())
         .args(["-B", "-m", "pytest", "-p", "no:cacheprovider", "--durations=3", "--quiet", cases])
@@ -31,6 +35,13 @@ async fn run(cases: &str) {
 #[tokio::test]
 async fn lifecycle() {
     run("test_lifecycle.py").await;
+}
+
+/// Sandboxes have a field then that Daytona's do not.
+#[tokio::test]
+async fn lifecycle_where_a_limit_does_not_bind() {
+    let env = vec![("SANDGATE_ALLOW_UNENFORCED_LIMITS".to_owned(), "true".to_owned())];
+    run_with(Options { env, hidden: Some("memory"), ..Options::default() }, "test_lifecycle.py").await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ mod wait;
 pub mod raw;
 
 pub use answer::Answer;
-pub use process::binary;
+pub use process::{binary, processes_of, sandgate};
 pub use program::Program;
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};

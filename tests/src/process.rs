@@ -29,18 +29,56 @@ pub fn binary() -> OsString {
         .expect("SANDGATE_BIN names the server: run the tests with `cargo xtask test`")
 }
 
-/// `sandgate serve` by `binary`, on a free port. Nothing of our environment reaches it, and it dies with the test.
-pub(crate) fn command(binary: &OsStr, data: &Path) -> Command {
+/// In a mount namespace of its own, takes the cgroup controller `$1` out of sight and becomes the rest of its arguments.
+/// That is what a host looks like that was booted without it.
+const HIDE: &str = r#"set -e
+point=$(awk -v name="$1" '$3 == "cgroup" && ("," $4 ",") ~ ("," name ",") { print $2 }' /proc/self/mounts)
+if [ -n "$point" ]; then
+    umount "$point"
+else
+    root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+    less=$(mktemp)
+    sed "s/\b$1\b//" "$root/cgroup.controllers" > "$less"
+    mount --bind "$less" "$root/cgroup.controllers"
+    rm "$less"
+fi
+shift
+exec "$@""#;
+
+/// The binary under test, to be given its arguments. It does not see the cgroup controller `hidden`.
+pub fn sandgate(hidden: Option<&str>) -> Command {
+    program(&binary(), hidden)
+}
+
+/// Nothing of our environment reaches it, and it dies with the test.
+fn program(binary: &OsStr, hidden: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binary).args([
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-dir",
-    ]);
-    command.arg(data).env_clear().env("PATH", PATH);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["--pdeathsig", "KILL"]);
+    if let Some(controller) = hidden {
+        command.args(["unshare", "--mount", "sh", "-c", HIDE, "sh", controller]);
+    }
+    command.arg(binary).env_clear().env("PATH", PATH);
+    command.stdin(Stdio::null());
     command
+}
+
+/// `sandgate serve` by `binary`, on a free port.
+pub(crate) fn command(binary: &OsStr, data: &Path, hidden: Option<&str>) -> Command {
+    let mut command = program(binary, hidden);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).stdout(Stdio::piped());
+    command
+}
+
+/// Processes that name `folder` in their arguments: servers, and what holds their sandboxes.
+pub fn processes_of(folder: &Path) -> Vec<u32> {
+    let name = folder.to_string_lossy().into_owned();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let names_it = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&name)
+    };
+    pids.filter(names_it).collect()
 }
 
 impl Running {

@@ -24,6 +24,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Another binary than the one under test.
     pub binary: Option<OsString>,
+    /// A cgroup controller that it does not see, such as `memory`.
+    pub hidden: Option<&'static str>,
 }
 
 /// A server that runs. When it is dropped, it is stopped, and the test fails if anything is left behind.
@@ -161,6 +163,18 @@ impl Server {
         *self.running() = Some(Running::start(serve(self.folder.path(), &options)));
     }
 
+    /// Starts it anew on the same data, and ends it as a crash does as soon as `reached` is true.
+    pub fn kill_while_starting(&self, reached: impl Fn(&Path) -> bool) {
+        let mut child = serve(self.folder.path(), &self.options).spawn().expect("the server starts");
+        while !reached(&self.data()) {
+            let ended = child.try_wait().expect("the server is our child");
+            assert!(ended.is_none(), "the server ended before that: {ended:?}");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().expect("the server can be killed");
+        child.wait().expect("the server is our child");
+    }
+
     /// Tries to start a second process on the same data and returns how that ended.
     pub fn start_second(&self) -> Output {
         serve(self.folder.path(), &self.options)
@@ -172,7 +186,7 @@ impl Server {
     /// As [`Self::start_second`], with another configuration file.
     pub fn start_second_with(&self, config: &str) -> Output {
         let options =
-            Options { config: Some(config.to_owned()), env: self.options.env.clone(), binary: None };
+            Options { config: Some(config.to_owned()), env: self.options.env.clone(), ..Options::default() };
         let output = serve(self.folder.path(), &options).stderr(std::process::Stdio::piped()).output();
         output.expect("it ends")
     }
@@ -229,7 +243,7 @@ impl Drop for Server {
 /// The command that serves from `folder`, with the options' configuration beside the data.
 fn serve(folder: &Path, options: &Options) -> Command {
     let binary = options.binary.clone().unwrap_or_else(process::binary);
-    let mut command = process::command(&binary, &folder.join("data"));
+    let mut command = process::command(&binary, &folder.join("data"), options.hidden);
     if let Some(config) = &options.config {
         let file = folder.join("sandgate.toml");
         std::fs::write(&file, config).expect("the configuration can be written");

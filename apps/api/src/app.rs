@@ -6,7 +6,7 @@ use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
 use crate::wire::View;
-use crate::{first_start, listener, toolbox_binary, watch};
+use crate::{first_start, limits, listener, toolbox_binary, watch};
 use anyhow::Context;
 use axum::Router;
 use sandgate_core::{Provider, ProviderKind, Sandboxes};
@@ -36,7 +36,9 @@ impl App {
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
-        let provider = container_provider(&config, &data_dir, &ledger)?;
+        let service = container_service(&config, &data_dir, &ledger)?;
+        let unenforced_limits = limits::check(&service, config.allow_unenforced_limits).await?;
+        let provider = Provider::new(ProviderKind::Container, Arc::new(service));
         let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock));
         let recovery =
             sandboxes.recover().await.context("the ledger and the sandboxes cannot be brought together")?;
@@ -54,7 +56,7 @@ impl App {
             keys: keys.clone(),
             sandboxes: sandboxes.clone(),
             tasks: tasks.clone(),
-            view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX) },
+            view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX), unenforced_limits },
             limits: config.limits,
             instance: ledger.instance().clone(),
         };
@@ -96,17 +98,17 @@ async fn enforce_intervals(sandboxes: Sandboxes, stop: CancellationToken) {
     }
 }
 
-fn container_provider(
+fn container_service(
     config: &Config,
     data_dir: &DataDir,
     ledger: &SqliteLedger,
-) -> anyhow::Result<Provider> {
-    let service = ContainerSandboxService::open(ContainerOptions {
+) -> anyhow::Result<ContainerSandboxService> {
+    Ok(ContainerSandboxService::open(ContainerOptions {
         data_dir,
         instance: ledger.instance().clone(),
         program: "/proc/self/exe".into(),
         toolbox: &toolbox_binary::load()?,
         snapshots: &config.snapshots,
-    })?;
-    Ok(Provider::new(ProviderKind::Container, Arc::new(service)))
+        best_effort: config.allow_unenforced_limits,
+    })?)
 }

@@ -1,6 +1,7 @@
 //! The commands of the binary.
 
 use crate::app::App;
+use crate::commands::doctor::{self, DoctorArgs};
 use crate::commands::run::{self, RunArgs};
 use crate::config::{Config, ServeArgs};
 use crate::{logging, openapi};
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run one command in a sandbox of its own: output, signals and exit code as if it ran here.
     Run(RunArgs),
+    /// Tell what this host offers to sandboxes, what is missing, and how to get it.
+    Doctor(DoctorArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
@@ -35,6 +38,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve(args)?,
         Command::Run(args) => return Ok(run::run(args)),
+        Command::Doctor(args) => return doctor::run(&args),
         Command::Openapi => print!("{}", openapi::yaml()?),
     }
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ mod file;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use file::FileConfig;
 use sandgate_core::{ResourceLimits, SnapshotName};
 use sandgate_infrastructure::container::SnapshotSource;
@@ -13,7 +14,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:4380";
-const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
+/// Where a server keeps everything that is not told otherwise.
+pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
 
 /// A key that is easier to guess than this many characters allow is refused.
 const MIN_KEY_LENGTH: usize = 20;
@@ -36,6 +38,10 @@ pub(crate) struct ServeArgs {
     /// What to log, such as `info` or `sandgate=debug` [default: info]
     #[arg(long, env = "SANDGATE_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// Start although this host cannot hold sandboxes to all of their limits; every sandbox then names those it lacks
+    #[arg(long, env = "SANDGATE_ALLOW_UNENFORCED_LIMITS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = BoolishValueParser::new(), value_name = "BOOL")]
+    allow_unenforced_limits: Option<bool>,
     /// A key that is valid from the start, instead of a generated one. Only by environment: arguments are seen by all
     #[arg(skip = key_from_environment())]
     api_key: Option<SecretString>,
@@ -58,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     /// How much one sandbox gets, and may ask for.
     pub(crate) limits: ResourceLimits,
+    /// Whether to go on where a limit does not bind.
+    pub(crate) allow_unenforced_limits: bool,
 }
 
 impl Config {
@@ -75,6 +83,10 @@ impl Config {
             api_key: args.api_key.map(strong_enough).transpose()?,
             snapshots: file.snapshots,
             limits: file.limits,
+            allow_unenforced_limits: args
+                .allow_unenforced_limits
+                .or(file.allow_unenforced_limits)
+                .unwrap_or_default(),
         };
         if config.listen.ip().is_unspecified() && config.public_url.is_none() {
             bail!("listening on every address, clients have to be told which one to use: give --public-url");
@@ -113,7 +125,15 @@ mod tests {
     use super::*;
 
     fn args() -> ServeArgs {
-        ServeArgs { listen: None, data_dir: None, public_url: None, config: None, log: None, api_key: None }
+        ServeArgs {
+            listen: None,
+            data_dir: None,
+            public_url: None,
+            config: None,
+            log: None,
+            allow_unenforced_limits: None,
+            api_key: None,
+        }
     }
 
     fn with_file(text: &str) -> (tempfile::NamedTempFile, ServeArgs) {
@@ -154,6 +174,13 @@ mod tests {
         let source = &config.snapshots[&SnapshotName::parse("tools").expect("name")];
         assert_eq!(source.user.as_ref().map(ToString::to_string).as_deref(), Some("dev"));
         assert_eq!((config.limits.maximum.memory_gib, config.limits.maximum.cpu), (32, 4));
+    }
+
+    #[test]
+    fn limits_bind_unless_somebody_says_otherwise() {
+        assert!(!Config::read(args()).expect("defaults").allow_unenforced_limits);
+        let (_file, args) = with_file("allow_unenforced_limits = true\n");
+        assert!(Config::read(args).expect("read").allow_unenforced_limits);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod extract;
 mod first_start;
 mod floor;
+mod limits;
 mod listener;
 mod logging;
 mod openapi;

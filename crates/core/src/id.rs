@@ -108,6 +108,12 @@ impl ExternalName {
         &self.0
     }
 
+    /// The name of the sandbox by which a provider of `instance` tries itself out. It is no attempt's, so whoever looks
+    /// for sandboxes passes it over.
+    pub fn of_trial(instance: &InstanceId) -> Self {
+        Self(format!("{PREFIX}{}-trial", instance.0))
+    }
+
     /// Reads a name that `instance` gave. `None` for anybody else's: such an object is never touched.
     pub fn parse(text: &str, instance: &InstanceId) -> Option<Attempt> {
         let rest = text.strip_prefix(PREFIX)?.strip_prefix(instance.as_str())?.strip_prefix('-')?;
@@ -152,6 +158,12 @@ mod tests {
         let (ours, theirs) = (InstanceId::random(), InstanceId::random());
         let name = Attempt::first(SandboxId::random()).external_name(&theirs);
         assert_eq!(ExternalName::parse(name.as_str(), &ours), None);
+    }
+
+    #[test]
+    fn a_trial_is_no_sandbox_of_anybody() {
+        let instance = InstanceId::random();
+        assert_eq!(ExternalName::parse(ExternalName::of_trial(&instance).as_str(), &instance), None);
     }
 
     #[test]

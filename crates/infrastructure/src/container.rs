@@ -6,13 +6,17 @@
 mod accounts;
 mod host_image;
 mod image;
+mod limit;
 mod plan;
 mod service;
 mod sockets;
+mod trial;
 mod unpack;
 mod watch;
 
 pub use image::{ImageError, SnapshotSource};
+pub use limit::Limit;
+pub use trial::SelfTest;
 
 use crate::data_dir::DataDir;
 use image::Images;
@@ -39,6 +43,9 @@ pub struct ContainerOptions<'a> {
     pub toolbox: &'a [u8],
     /// Filesystems that sandboxes may start from, beside the default one.
     pub snapshots: &'a BTreeMap<SnapshotName, SnapshotSource>,
+    /// Whether sandboxes are made also where this host cannot hold them to a limit; see
+    /// [`ContainerSandboxService::self_test`].
+    pub best_effort: bool,
 }
 
 /// Why the provider cannot begin.
@@ -67,6 +74,7 @@ struct Shared {
     disks: PathBuf,
     instance: InstanceId,
     watch: Mutex<Option<AsyncFd<Watch>>>,
+    best_effort: bool,
 }
 
 impl ContainerSandboxService {
@@ -79,8 +87,8 @@ impl ContainerSandboxService {
         let instance = options.instance.as_str().to_owned();
         let spawner = Spawner::connect(SpawnerOptions { run_dir, instance, program: options.program })?;
         let disks = options.data_dir.subdirectory("disks")?;
-        let (instance, watch) = (options.instance, Mutex::default());
-        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, watch })))
+        let (instance, best_effort, watch) = (options.instance, options.best_effort, Mutex::default());
+        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, watch, best_effort })))
     }
 
     /// Runs blocking work on a thread that may block. The runtime's answers take a millisecond or two.

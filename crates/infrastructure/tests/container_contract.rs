@@ -28,6 +28,7 @@ fn subject() -> Option<Subject<ContainerSandboxService>> {
         program,
         toolbox: &toolbox,
         snapshots: &BTreeMap::new(),
+        best_effort: false,
     });
     let keep = Box::new(NothingLeft { parent, data_dir, instance });
     let config = SandboxConfig::new(ResourceLimits::default().default);

@@ -15,6 +15,7 @@ mod disk;
 mod error;
 mod executable;
 mod floor;
+pub mod host;
 mod mount;
 mod protocol;
 mod rendezvous;
@@ -25,6 +26,7 @@ mod stopwatch;
 mod sys;
 mod watch;
 
+pub use cgroup::{Controller, CpuUse, cpu_use, enforcers};
 pub use client::{Spawner, SpawnerOptions};
 pub use error::RuntimeError;
 pub use executable::sealed_executable;

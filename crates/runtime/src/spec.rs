@@ -64,7 +64,7 @@ impl Disk {
     pub const MAX_BYTES: u64 = 16 << 40;
 }
 
-/// Limits that the kernel enforces; a host that cannot enforce one refuses the container.
+/// Limits that the kernel enforces; a host that cannot enforce one refuses the container, unless it is told not to.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug)]
 pub struct Limits {
     /// Memory in bytes, page cache and kernel memory of the sandbox included; at least 8 MiB.
@@ -73,6 +73,9 @@ pub struct Limits {
     pub cpu_millis: u64,
     /// Processes and threads together; at least 2.
     pub pids: u64,
+    /// Whether a limit that cannot be set on this host is left out, and the container made all the same.
+    #[serde(default)]
+    pub best_effort: bool,
 }
 
 /// A user inside the sandbox. Uid 0 gets a small set of capabilities, everybody else none.
@@ -229,7 +232,7 @@ mod tests {
             hostname: "sandbox".into(),
             rootfs: Rootfs::Image { layers: vec!["/layer".into()] },
             disk: Disk { path: "/disks/a".into(), bytes: 64 << 20 },
-            limits: Limits { memory_bytes: 64 << 20, cpu_millis: 1000, pids: 64 },
+            limits: Limits { memory_bytes: 64 << 20, cpu_millis: 1000, pids: 64, best_effort: false },
             user: User { uid: 1000, gid: 1000 },
             args: vec!["toolbox".into()],
             env: vec![("PATH".into(), "/bin".into())],

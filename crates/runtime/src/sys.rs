@@ -41,6 +41,22 @@ pub(crate) fn clone_into(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> 
     Ok(Cloned::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
 }
 
+/// How the kernel refuses a `clone3` that asks for nothing: as invalid, unless it does not know the call at all.
+pub(crate) fn refusal_of_clone3() -> io::Error {
+    // SAFETY: a size of zero is refused before the null pointer is looked at, so no process is made.
+    unsafe { libc::syscall(libc::SYS_clone3, ptr::null::<libc::clone_args>(), 0_usize) };
+    io::Error::last_os_error()
+}
+
+/// The version of Landlock that the kernel speaks.
+pub(crate) fn landlock_version() -> io::Result<i64> {
+    const ASK_FOR_VERSION: u32 = 1;
+    // SAFETY: with this flag the kernel wants no attributes and makes nothing; it answers with a number.
+    check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<u8>(), 0_usize, ASK_FOR_VERSION)
+    })
+}
+
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Moves the only thread into a new namespace of the given kind.

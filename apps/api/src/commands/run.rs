@@ -8,6 +8,7 @@ mod terminal;
 use crate::wire::RunCommand;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use server::Server;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -44,6 +45,9 @@ pub(crate) struct RunArgs {
     /// What a server of its own logs, to standard error [default: nothing]
     #[arg(long, env = "SANDGATE_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// Let a server of its own go without limits that this host does not enforce
+    #[arg(long, env = "SANDGATE_ALLOW_UNENFORCED_LIMITS", value_parser = BoolishValueParser::new())]
+    allow_unenforced_limits: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     argv: Vec<OsString>,
@@ -62,18 +66,21 @@ fn attempt(args: RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(filter) = &args.log {
         crate::logging::start(filter).context("the log filter cannot be used")?;
     }
-    let server = args.server.clone();
+    let (server, allow_unenforced_limits) = (args.server.clone(), args.allow_unenforced_limits);
     let order = order(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(carry_out(server, &order));
+    let outcome = runtime.block_on(carry_out(Server::find(server, allow_unenforced_limits), &order));
     // Nobody waits for an output that is stuck in a pipe.
     runtime.shutdown_background();
     outcome.map(ExitCode::from)
 }
 
-async fn carry_out(named: Option<String>, order: &RunCommand) -> anyhow::Result<u8> {
+async fn carry_out(
+    server: impl Future<Output = anyhow::Result<Server>>,
+    order: &RunCommand,
+) -> anyhow::Result<u8> {
     let mut interrupt = Interrupt::watch()?;
-    let server = Server::find(named).await?;
+    let server = server.await?;
     let outcome = tokio::select! {
         outcome = client::run(server.address(), order) => outcome,
         // The connection goes with what is given up here, and with the connection the command and its sandbox.

@@ -17,6 +17,7 @@ pub(super) struct FileConfig {
     pub(super) log: Option<String>,
     pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     pub(super) limits: ResourceLimits,
+    pub(super) allow_unenforced_limits: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +27,7 @@ struct Toml {
     data_dir: Option<PathBuf>,
     public_url: Option<String>,
     log: Option<String>,
+    allow_unenforced_limits: Option<bool>,
     #[serde(default)]
     snapshots: BTreeMap<String, TomlSnapshot>,
     #[serde(default)]
@@ -79,6 +81,7 @@ impl FileConfig {
             log: toml.log,
             snapshots,
             limits,
+            allow_unenforced_limits: toml.allow_unenforced_limits,
         })
     }
 }

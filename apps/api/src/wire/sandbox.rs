@@ -75,6 +75,11 @@ pub(crate) struct Sandbox {
     volumes: Vec<String>,
     /// The base address of its toolbox; its id and the toolbox's path follow.
     toolbox_proxy_url: String,
+    /// Ours: the limits that this server cannot hold it to, of `memory`, `cpu`, `pids` and `disk`; absent if there is
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    unenforced_limits: Vec<&'static str>,
 }
 
 /// How this server presents sandboxes.
@@ -82,6 +87,8 @@ pub(crate) struct Sandbox {
 pub(crate) struct View {
     /// The base address of all toolboxes.
     pub(crate) toolbox_url: String,
+    /// The limits that no sandbox here is held to.
+    pub(crate) unenforced_limits: Vec<&'static str>,
 }
 
 impl View {
@@ -118,6 +125,7 @@ impl View {
             sandbox_class: class(sandbox.provider),
             volumes: Vec::new(),
             toolbox_proxy_url: self.toolbox_url.clone(),
+            unenforced_limits: self.unenforced_limits.clone(),
         }
     }
 }

@@ -11,7 +11,7 @@ const GIB: u64 = 1024 * 1024 * 1024;
 /// Processes and threads of one sandbox. Enough for large builds; far below what one host can number.
 const PIDS: u64 = 2048;
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the default image is called where a snapshot's name is wanted.
 const DEFAULT_SNAPSHOT: &str = "default";
@@ -22,11 +22,13 @@ pub(super) struct Start<'a> {
     pub(super) account: &'a Account,
     pub(super) rootfs: &'a Rootfs,
     pub(super) disk: PathBuf,
+    /// See [`Limits::best_effort`].
+    pub(super) best_effort: bool,
 }
 
 /// The container for `config`, to be called `name`.
 pub(super) fn plan(name: &ExternalName, config: &SandboxConfig, start: Start<'_>) -> ContainerSpec {
-    let limits = limits(config);
+    let limits = limits(config, start.best_effort);
     ContainerSpec {
         name: name.to_string(),
         hostname: start.attempt.sandbox.to_string(),
@@ -40,11 +42,12 @@ pub(super) fn plan(name: &ExternalName, config: &SandboxConfig, start: Start<'_>
     }
 }
 
-fn limits(config: &SandboxConfig) -> Limits {
+fn limits(config: &SandboxConfig, best_effort: bool) -> Limits {
     Limits {
         memory_bytes: u64::from(config.resources.memory_gib) * GIB,
         cpu_millis: u64::from(config.resources.cpu) * 1000,
         pids: PIDS,
+        best_effort,
     }
 }
 
@@ -90,7 +93,7 @@ mod tests {
         }
         let attempt = Attempt::first(SandboxId::random());
         let env: BTreeMap<_, _> =
-            environment(&attempt, &config, &Account::root(), &limits(&config)).into_iter().collect();
+            environment(&attempt, &config, &Account::root(), &limits(&config, false)).into_iter().collect();
         assert_eq!(env["LISTEN_FDS"], "1");
         assert_eq!(env["SANDGATE_PIDS_LIMIT"], PIDS.to_string());
         assert_eq!(env["LANG"], "mine");

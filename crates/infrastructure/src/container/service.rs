@@ -8,7 +8,7 @@ use sandgate_core::{
     SandboxInfo, SandboxRef, SandboxService, ServiceError, StartStop, ToolboxAccess, ToolboxAddress,
     UserName,
 };
-use sandgate_runtime::Handles;
+use sandgate_runtime::{ContainerSpec, Handles};
 use sandgate_toolbox_api::{ClientError, ExecuteRequest, ToolboxClient};
 use std::collections::HashSet;
 use std::io;
@@ -44,12 +44,7 @@ impl SandboxService for ContainerSandboxService {
 
     async fn delete(&self, at: &SandboxRef) -> Result<(), ServiceError> {
         let attempt = at.attempt;
-        self.blocking("delete", move |shared| {
-            let name = shared.name(&attempt);
-            shared.spawner.delete(name.as_str(), &shared.disk(&name)).map_err(failed("delete"))?;
-            shared.sockets.remove(&name).map_err(io_failed("delete"))
-        })
-        .await
+        self.blocking("delete", move |shared| shared.delete(&shared.name(&attempt))).await
     }
 }
 
@@ -93,21 +88,38 @@ impl Shared {
         let spec = plan(
             &name,
             config,
-            Start { attempt, account: &account, rootfs: &image.rootfs, disk: self.disk(&name) },
+            Start {
+                attempt,
+                account: &account,
+                rootfs: &image.rootfs,
+                disk: self.disk(&name),
+                best_effort: self.best_effort,
+            },
         );
-        if let Some(listener) = self.listener(&name)? {
-            let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
-            match self.spawner.create(&spec, handles) {
-                Ok(container) => {
-                    tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
-                }
-                Err(error) => {
-                    self.sockets.remove(&name).map_err(io_failed("create"))?;
-                    return Err(failed("create")(error));
-                }
+        self.create(&name, &spec)?;
+        Ok(SandboxInfo { handle: Handle(name.to_string()), user: UserName::parse(account.name).ok() })
+    }
+
+    /// Makes the container with a listener of its own, unless it is there already.
+    pub(super) fn create(&self, name: &ExternalName, spec: &ContainerSpec) -> Result<(), ServiceError> {
+        let Some(listener) = self.listener(name)? else { return Ok(()) };
+        let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
+        match self.spawner.create(spec, handles) {
+            Ok(container) => {
+                tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
+                Ok(())
+            }
+            Err(error) => {
+                self.sockets.remove(name).map_err(io_failed("create"))?;
+                Err(failed("create")(error))
             }
         }
-        Ok(SandboxInfo { handle: Handle(name.to_string()), user: UserName::parse(account.name).ok() })
+    }
+
+    /// Ends the container, and forgets its disk and its socket; `Ok` also where there was none.
+    pub(super) fn delete(&self, name: &ExternalName) -> Result<(), ServiceError> {
+        self.spawner.delete(name.as_str(), &self.disk(name)).map_err(failed("delete"))?;
+        self.sockets.remove(name).map_err(io_failed("delete"))
     }
 
     /// A new listener for `name`; `None` where a running sandbox has one already.
@@ -116,7 +128,8 @@ impl Shared {
         if let Some(listener) = bind()? {
             return Ok(Some(listener));
         }
-        if self.running()?.contains(name.as_str()) {
+        let status = self.spawner.status(name.as_str()).map_err(failed("create"))?;
+        if status.is_some_and(|status| status.alive) {
             return Ok(None);
         }
         // Left behind by a sandbox that died, or by a server that was killed in between.
@@ -165,7 +178,7 @@ fn request(command: &Command) -> ExecuteRequest {
     }
 }
 
-fn execute_error(error: ClientError) -> ServiceError {
+pub(super) fn execute_error(error: ClientError) -> ServiceError {
     match error {
         // Nobody listens there: there is no such sandbox, or it has ended.
         ClientError::Unreachable(_) => ServiceError::NotRunning,

@@ -5,38 +5,44 @@ use std::path::{Path, PathBuf};
 
 use crate::RuntimeError;
 
-/// A kind of limit.
+/// A part of the kernel that holds sandboxes to a kind of limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Controller {
+pub enum Controller {
+    /// [`crate::Limits::memory_bytes`]
     Memory,
+    /// [`crate::Limits::cpu_millis`]
     Cpu,
+    /// [`crate::Limits::pids`]
     Pids,
 }
 
 /// Where a controller is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Home {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
     /// In the hierarchy of version 2.
     Unified,
     /// In a hierarchy of version 1, mounted here.
     Own(PathBuf),
+    /// Nowhere that we could use, and why.
+    Absent(String),
 }
 
 /// The host's hierarchies.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// Mount point of version 2.
-    pub(super) unified: PathBuf,
+    pub(crate) unified: PathBuf,
     memory: Home,
     cpu: Home,
     pids: Home,
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Pids];
+    /// Every controller that sandboxes are limited by.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Pids];
 
     /// The kernel's name for it.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Cpu => "cpu",
@@ -47,7 +53,7 @@ impl Controller {
 
 impl Layout {
     /// Reads the host's mount table.
-    pub(super) fn detect() -> Result<Self, RuntimeError> {
+    pub(crate) fn detect() -> Result<Self, RuntimeError> {
         let mounts =
             fs::read_to_string("/proc/self/mounts").map_err(RuntimeError::io("read the mount table"))?;
         Self::from_mounts(&mounts, |unified| {
@@ -63,18 +69,16 @@ impl Layout {
         let home = |controller: Controller| {
             let name = controller.name();
             if offered.split_whitespace().any(|offer| offer == name) {
-                return Ok(Home::Unified);
+                return Home::Unified;
             }
             mount_point(mounts, |kind, options| kind == "cgroup" && options.split(',').any(|o| o == name))
-                .map(Home::Own)
-                .ok_or_else(|| lacking(&format!("{name} limits"), "no cgroup hierarchy has the controller"))
+                .map_or_else(|| Home::Absent("no cgroup hierarchy has the controller".into()), Home::Own)
         };
-        let (memory, cpu, pids) =
-            (home(Controller::Memory)?, home(Controller::Cpu)?, home(Controller::Pids)?);
+        let (memory, cpu, pids) = (home(Controller::Memory), home(Controller::Cpu), home(Controller::Pids));
         Ok(Self { unified, memory, cpu, pids })
     }
 
-    pub(super) fn home(&self, controller: Controller) -> &Home {
+    pub(crate) fn home(&self, controller: Controller) -> &Home {
         match controller {
             Controller::Memory => &self.memory,
             Controller::Cpu => &self.cpu,
@@ -82,8 +86,27 @@ impl Layout {
         }
     }
 
+    /// Notes that a controller is of no use to us.
+    pub(super) fn lose(&mut self, controller: Controller, why: String) {
+        let home = match controller {
+            Controller::Memory => &mut self.memory,
+            Controller::Cpu => &mut self.cpu,
+            Controller::Pids => &mut self.pids,
+        };
+        *home = Home::Absent(why);
+    }
+
+    /// Where `controller` keeps its files; `None` if it is absent.
+    pub(super) fn root(&self, controller: Controller) -> Option<&Path> {
+        match self.home(controller) {
+            Home::Unified => Some(&self.unified),
+            Home::Own(root) => Some(root),
+            Home::Absent(_) => None,
+        }
+    }
+
     /// Each hierarchy that we use once, version 2 first.
-    pub(super) fn roots(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         let mut roots = vec![self.unified.as_path()];
         for controller in Controller::ALL {
             if let Home::Own(root) = self.home(controller)
@@ -95,23 +118,28 @@ impl Layout {
         roots.into_iter()
     }
 
-    /// Hands the controllers of version 2 down to the children of `parent`.
-    pub(super) fn delegate(&self, parent: &str) -> Result<(), RuntimeError> {
-        let controllers = Controller::ALL.into_iter().filter(|c| *self.home(*c) == Home::Unified);
-        for controller in controllers {
-            for directory in [self.unified.clone(), self.unified.join(parent)] {
-                let name = controller.name();
-                fs::write(directory.join("cgroup.subtree_control"), format!("+{name}")).map_err(|error| {
-                    let why = format!("the controller cannot be enabled in {}: {error}", directory.display());
-                    lacking(&format!("{name} limits"), &why)
-                })?;
+    /// Hands the controllers of version 2 down to the children of `parent`. One that the kernel does not hand down is
+    /// lost.
+    pub(super) fn delegate(&mut self, parent: &str) {
+        let directories = [self.unified.clone(), self.unified.join(parent)];
+        for controller in Controller::ALL {
+            if *self.home(controller) == Home::Unified
+                && let Err(why) = directories.iter().try_for_each(|directory| enable(controller, directory))
+            {
+                self.lose(controller, why);
             }
         }
-        Ok(())
     }
 }
 
-fn lacking(what: &str, why: &str) -> RuntimeError {
+/// Lets the children of a cgroup of version 2 have limits of this kind.
+fn enable(controller: Controller, directory: &Path) -> Result<(), String> {
+    fs::write(directory.join("cgroup.subtree_control"), format!("+{}", controller.name()))
+        .map_err(|error| format!("the controller cannot be enabled in {}: {error}", directory.display()))
+}
+
+/// The error of a host without something.
+pub(super) fn lacking(what: &str, why: &str) -> RuntimeError {
     RuntimeError::Unsupported { what: what.to_owned(), why: why.to_owned() }
 }
 
@@ -150,9 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_controller_is_named() {
-        let error = Layout::from_mounts(PURE, |_| "cpu pids".into()).expect_err("no memory controller");
-        assert!(error.to_string().contains("memory limits"), "{error}");
+    fn a_missing_controller_is_noticed() {
+        let layout = Layout::from_mounts(PURE, |_| "cpu pids".into()).expect("usable for the rest");
+        assert!(matches!(layout.home(Controller::Memory), Home::Absent(_)));
+        assert_eq!(layout.root(Controller::Memory), None);
+        assert_eq!(layout.roots().count(), 1);
+    }
+
+    #[test]
+    fn without_version_2_there_are_no_sandboxes() {
         let error = Layout::from_mounts("", |_| String::new()).expect_err("no hierarchy");
         assert!(error.to_string().contains("control groups"), "{error}");
     }

@@ -63,6 +63,7 @@ fn settings(controller: Controller, home: &Home, limits: Limits) -> Vec<Setting>
         (Controller::Cpu, Home::Own(_)) => {
             vec![must("cpu.cfs_period_us", period.to_string()), must("cpu.cfs_quota_us", quota.to_string())]
         }
+        (_, Home::Absent(_)) => Vec::new(),
         (Controller::Pids, _) => vec![must("pids.max", limits.pids.to_string())],
     }
 }
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn every_controller_has_a_setting_that_must_succeed_in_both_versions() {
-        let limits = Limits { memory_bytes: 64 << 20, cpu_millis: 1000, pids: 10 };
+        let limits = Limits { memory_bytes: 64 << 20, cpu_millis: 1000, pids: 10, best_effort: false };
         for controller in Controller::ALL {
             for home in [Home::Unified, Home::Own("/x".into())] {
                 assert!(settings(controller, &home, limits).iter().any(|setting| !setting.optional));

@@ -4,6 +4,7 @@
 mod layout;
 mod limits;
 mod memory_events;
+mod proof;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,8 +14,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, XattrFlags};
 
 use crate::{Limits, RuntimeError};
-use layout::{Controller, Home, Layout};
+pub use layout::Controller;
+use layout::lacking;
+pub(crate) use layout::{Home, Layout};
 pub(crate) use memory_events::MemoryEvents;
+pub use proof::{CpuUse, cpu_use, enforcers};
 
 /// The extended attribute in which a sandbox's cgroup says what else belongs to it.
 const NOTE: &str = "trusted.sandgate";
@@ -33,9 +37,10 @@ pub(crate) struct Group {
 }
 
 impl Cgroups {
-    /// Finds the host's controllers and makes our parent cgroups, or says what the host lacks.
+    /// Finds the host's controllers and makes our parent cgroups. A host without version 2 is an error; one that lacks
+    /// a controller has no sandboxes but those that do without it.
     pub(crate) fn open(instance: &str) -> Result<Self, RuntimeError> {
-        let cgroups = Self { layout: Layout::detect()?, parent: format!("sandgate-{instance}") };
+        let mut cgroups = Self { layout: Layout::detect()?, parent: format!("sandgate-{instance}") };
         cgroups.make_parents()?;
         Ok(cgroups)
     }
@@ -72,16 +77,21 @@ impl Cgroups {
         self.layout.roots().map(|root| root.join(&self.parent))
     }
 
-    fn make_parents(&self) -> Result<(), RuntimeError> {
-        for parent in self.parents() {
-            make_directory(&parent).map_err(|source| RuntimeError::Unsupported {
-                what: "control groups".into(),
-                why: format!("{} cannot be made ({source}); is the hierarchy writable?", parent.display()),
-            })?;
+    fn make_parents(&mut self) -> Result<(), RuntimeError> {
+        let unified = self.layout.unified.join(&self.parent);
+        make_directory(&unified).map_err(|error| lacking("control groups", &not_made(&unified, &error)))?;
+        for controller in Controller::ALL {
+            let Home::Own(root) = self.layout.home(controller) else { continue };
+            let parent = root.join(&self.parent);
+            if let Err(error) = make_directory(&parent) {
+                self.layout.lose(controller, not_made(&parent, &error));
+            }
         }
-        self.layout.delegate(&self.parent)?;
+        self.layout.delegate(&self.parent);
         // Sandboxes together yield to the gateway and to the spawner when the processor is short.
-        limits::yield_to_us(&self.directory_of(Controller::Cpu, None));
+        if let Some(root) = self.layout.root(Controller::Cpu) {
+            limits::yield_to_us(&root.join(&self.parent));
+        }
         Ok(())
     }
 
@@ -91,32 +101,39 @@ impl Cgroups {
             make_directory(directory)
                 .map_err(RuntimeError::io(format!("make the cgroup {}", directory.display())))?;
         }
-        let name = group.directories[0].file_name().and_then(|name| name.to_str());
         for controller in Controller::ALL {
-            let directory = self.directory_of(controller, name);
-            limits::apply(controller, self.layout.home(controller), &directory, limits)?;
+            let applied = self.apply(controller, group, limits);
+            if !limits.best_effort {
+                applied?;
+            }
         }
         Ok(())
     }
 
     /// Begins to watch a sandbox's memory; its cgroup must be there.
     pub(crate) fn watch_memory(&self, name: &str) -> io::Result<MemoryEvents> {
-        let directory = self.directory_of(Controller::Memory, Some(name));
+        let directory = |root: &Path| root.join(&self.parent).join(name);
         match self.layout.home(Controller::Memory) {
-            Home::Unified => MemoryEvents::unified(&directory),
-            Home::Own(_) => MemoryEvents::own(&directory),
+            Home::Unified => MemoryEvents::unified(&directory(&self.layout.unified)),
+            Home::Own(root) => MemoryEvents::own(&directory(root)),
+            Home::Absent(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Where `controller` keeps the files of sandbox `name`, or of our parent.
-    fn directory_of(&self, controller: Controller, name: Option<&str>) -> PathBuf {
+    fn apply(&self, controller: Controller, group: &Group, limits: Limits) -> Result<(), RuntimeError> {
         let root = match self.layout.home(controller) {
             Home::Unified => &self.layout.unified,
             Home::Own(root) => root,
+            Home::Absent(why) => return Err(lacking(&format!("{} limits", controller.name()), why)),
         };
-        let parent = root.join(&self.parent);
-        name.map_or_else(|| parent.clone(), |name| parent.join(name))
+        let name = group.unified().file_name().unwrap_or_default();
+        let directory = root.join(&self.parent).join(name);
+        limits::apply(controller, self.layout.home(controller), &directory, limits)
     }
+}
+
+fn not_made(directory: &Path, error: &io::Error) -> String {
+    format!("{} cannot be made ({error}); is the hierarchy writable?", directory.display())
 }
 
 impl Group {

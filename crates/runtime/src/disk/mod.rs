@@ -12,6 +12,8 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, fsconfig_set_flag, fsconfig_set_string};
 
+pub(crate) use template::formatter;
+
 use crate::mount::{FileSystem, HARMLESS};
 use crate::{Disk, RuntimeError, sys};
 

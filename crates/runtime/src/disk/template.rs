@@ -52,8 +52,13 @@ fn format(directory: &Path, bytes: u64, path: &Path) -> Result<(), RuntimeError>
     Ok(())
 }
 
+/// The program that makes file systems, if the host has it.
+pub(crate) fn formatter() -> Option<&'static str> {
+    FORMATTERS.into_iter().find(|path| Path::new(path).exists())
+}
+
 fn run_formatter(file: BorrowedFd<'_>, bytes: u64) -> Result<(), RuntimeError> {
-    let program = FORMATTERS.iter().find(|path| Path::new(path).exists()).ok_or_else(|| {
+    let program = formatter().ok_or_else(|| {
         let why = "mkfs.ext4 is in none of the usual places; install e2fsprogs".to_owned();
         RuntimeError::Unsupported { what: "sandbox disks".into(), why }
     })?;

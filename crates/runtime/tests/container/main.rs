@@ -4,9 +4,12 @@
 
 mod basics;
 mod bench;
+mod controllers;
 mod death;
+mod host;
 mod hostile;
 mod injection;
+mod kernel;
 mod lifecycle;
 mod limits;
 mod machine;
@@ -32,11 +35,13 @@ fn main() -> ExitCode {
                 walls::TESTS,
                 limits::TESTS,
                 machine::TESTS,
+                controllers::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
                 injection::TESTS,
                 spawner::TESTS,
                 death::TESTS,
+                kernel::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

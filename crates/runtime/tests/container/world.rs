@@ -13,6 +13,7 @@ use sandgate_runtime::{
 };
 use tempfile::TempDir;
 
+use crate::host;
 use crate::probe::PROBE_ARG;
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -52,7 +53,7 @@ impl World {
             hostname: "sandbox".into(),
             rootfs: Rootfs::HostUsr { skeleton: self.path("skeleton"), usr_local: self.path("usr_local") },
             disk: Disk { path: self.path(&format!("disks/{name}.ext4")), bytes: 64 * MIB },
-            limits: Limits { memory_bytes: 256 * MIB, cpu_millis: 1000, pids: 64 },
+            limits: Limits { memory_bytes: 256 * MIB, cpu_millis: 1000, pids: 64, best_effort: false },
             user: User { uid: 1000, gid: 1000 },
             args: ["bash", "-c", script].map(Into::into).into(),
             env: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
@@ -128,6 +129,10 @@ impl World {
         assert_eq!(disks, [""; 0], "disks");
         assert_eq!(self.loops(), Vec::<PathBuf>::new(), "loop devices");
         assert_eq!(host_mounts(), self.mounts, "mounts of the host");
+        let spawner = self.spawner_pid();
+        assert_eq!(host::processes(&self.instance, spawner), [""; 0], "processes");
+        let namespaces = spawner.map(host::held_namespaces).unwrap_or_default();
+        assert_eq!(namespaces, [""; 0], "namespaces that the spawner holds");
     }
 
     /// Removes what a failed test has left, so that it does not fail the others.

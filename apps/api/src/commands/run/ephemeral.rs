@@ -27,7 +27,7 @@ pub(super) struct Ephemeral {
 
 impl Ephemeral {
     /// Starts it on a port that is free, with a key that nobody else knows.
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    pub(super) async fn start(allow_unenforced_limits: bool) -> anyhow::Result<Self> {
         let folder = Folder::make()?;
         let key = first_start::generate()?;
         let config = Config {
@@ -38,6 +38,7 @@ impl Ephemeral {
             api_key: Some(key.clone()),
             snapshots: BTreeMap::new(),
             limits: ResourceLimits::default(),
+            allow_unenforced_limits,
         };
         let app = App::build(config).await.context(
             "no server is named (`--server`), and one of our own, which wants root, does not start",

@@ -32,10 +32,10 @@ pub(super) struct Address {
 
 impl Server {
     /// The server that was named here or in the environment, and otherwise a new one.
-    pub(super) async fn find(named: Option<String>) -> anyhow::Result<Self> {
+    pub(super) async fn find(named: Option<String>, allow_unenforced_limits: bool) -> anyhow::Result<Self> {
         match configured(named, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))? {
             Some(address) => Ok(Self::Named(address)),
-            None => Ephemeral::start().await.map(Self::Own),
+            None => Ephemeral::start(allow_unenforced_limits).await.map(Self::Own),
         }
     }
 

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_part_of_a_processor_counts_as_one() {
         for (cpu_millis, processors) in [(10, 1), (1000, 1), (1001, 2), (2500, 3)] {
-            let limits = Limits { memory_bytes: 3 << 20, cpu_millis, pids: 9 };
+            let limits = Limits { memory_bytes: 3 << 20, cpu_millis, pids: 9, best_effort: false };
             assert_eq!((Size::of(limits).processors, Size::of(limits).memory_kib), (processors, 3 << 10));
         }
     }

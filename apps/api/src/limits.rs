@@ -1,0 +1,34 @@
+//! Whether this host holds sandboxes to their limits: seen at the start, and not taken on trust.
+
+use anyhow::{Context, bail};
+use sandgate_infrastructure::container::{ContainerSandboxService, Limit};
+use std::fmt::Write as _;
+
+/// Tries a sandbox out. Names the limits that bind nobody here, if going on without them is allowed, and otherwise
+/// fails with what to do about it.
+pub(crate) async fn check(
+    service: &ContainerSandboxService,
+    may_go_without: bool,
+) -> anyhow::Result<Vec<&'static str>> {
+    let tried = service.self_test().await.context("the self-test failed: no sandbox works on this host")?;
+    let names: Vec<_> = tried.unenforced.iter().map(|(limit, _)| limit.name()).collect();
+    tracing::info!(took_ms = tried.took.as_millis(), unenforced = ?names, "a sandbox was tried out");
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let text = complaint(&tried.unenforced);
+    if !may_go_without {
+        bail!("{text}Start with --allow-unenforced-limits to go without; `sandgate doctor` tells more.");
+    }
+    tracing::warn!(unenforced = ?names, "{text}It was allowed, and every sandbox says so.");
+    Ok(names)
+}
+
+fn complaint(unenforced: &[(Limit, String)]) -> String {
+    let mut text = "this host does not hold sandboxes to all of their limits.\n".to_owned();
+    for (limit, why) in unenforced {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {}: {why}; {}", limit.name(), limit.remedy());
+    }
+    text
+}

@@ -1,15 +1,17 @@
 //! What parent and child say to each other before the child is process 1 of a sandbox. A parent that dies closes its
 //! end, and the child dies of that.
 
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{Shutdown, shutdown};
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
 use super::rootfs::Mounts;
-use crate::protocol::{Received, receive, send};
+use crate::protocol::{receive, send};
 use crate::{RuntimeError, sys};
 
 /// How long the child may be silent. It takes two milliseconds; a host in trouble takes longer.
@@ -75,14 +77,22 @@ impl Parent {
     /// If the child has failed before the order came, its reason is worth more than our broken pipe.
     fn order(&self, order: &Order, handles: &[BorrowedFd<'_>]) -> Result<(), RuntimeError> {
         let Err(error) = send(self.socket.as_fd(), order, handles) else { return Ok(()) };
-        match receive(self.socket.as_fd(), &mut Vec::new()) {
-            Ok(Some(Received { message: Report::Failed(reason), .. })) => Err(reason),
+        // A child that lives waits for what will not come. This ends it, and with it our own wait.
+        let _ = shutdown(&self.socket, Shutdown::Write);
+        match self.report() {
+            Ok(Some(Report::Failed(reason))) => Err(reason),
             _ => Err(RuntimeError::io("speak with the new process")(error)),
         }
     }
 
     fn report(&self) -> Result<Option<Report>, RuntimeError> {
-        let received = receive(self.socket.as_fd(), &mut Vec::new());
+        let received = match receive(self.socket.as_fd(), &mut Vec::new()) {
+            // It has left without reading all that we had sent. What it said before is still there.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                receive(self.socket.as_fd(), &mut Vec::new())
+            }
+            other => other,
+        };
         Ok(received.map_err(RuntimeError::io("hear from the new process"))?.map(|report| report.message))
     }
 }

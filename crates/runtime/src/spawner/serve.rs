@@ -9,7 +9,7 @@ use super::events::{Events, Token};
 use super::peers::Client;
 use super::registry::{News, Registry};
 use super::remove_socket;
-use super::requests::{Step, Then, refused};
+use super::requests::{Step, Then};
 use crate::protocol::{self, Received, Reply, Request};
 use crate::{RuntimeError, rendezvous, sys};
 
@@ -258,12 +258,15 @@ impl Server {
         }
     }
 
-    fn reply_with_handle(&mut self, client: u64, reply: &Reply, name: &str) {
+    /// A client that cannot be told is dropped and asks again, and then the container is there.
+    fn reply_with_handle(&mut self, id: u64, reply: &Reply, name: &str) {
         let process = self.registry.entries.get(name).and_then(|entry| entry.process.as_ref());
-        let pidfd = process.and_then(|process| rustix::io::fcntl_dupfd_cloexec(process.pidfd(), 0).ok());
-        match pidfd {
-            Some(pidfd) => self.reply(client, reply, &[pidfd.as_fd()]),
-            None => self.reply(client, &refused("it has no handle of the process to spare"), &[]),
+        let client = self.clients.iter().find(|client| client.id == id);
+        let told = client
+            .zip(process)
+            .is_some_and(|(client, process)| client.reply(reply, &[process.pidfd()]).is_ok());
+        if !told {
+            self.drop_client(id);
         }
     }
 

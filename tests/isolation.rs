@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 
-use sandgate_tests::{Sandbox, Server, wait_until};
+use sandgate_tests::{Sandbox, Server, until, wait_until};
 use serde_json::{Value, json};
 
 /// As whom a sandbox may run. Root inside is the stronger of the two.
@@ -227,6 +227,43 @@ async fn a_fork_bomb_hurts_only_its_own_sandbox() {
     assert_eq!(bomb.sh("echo alive").await, "alive", "its own toolbox still starts commands");
     bomb.delete().await;
     other.delete().await;
+}
+
+/// Root may be many users, and the limit of processes that each command has is counted by user.
+#[tokio::test]
+async fn a_fork_bomb_of_many_users_leaves_room_for_a_command() {
+    let server = Server::start().await;
+    let bomb = as_user(&server, "root").await;
+    let user = "import os, signal, time\n\
+        while True:\n    \
+            try: os.fork() or signal.pause()\n    \
+            except OSError: time.sleep(0.001)";
+    drop(bomb.upload("/tmp/bomb.py", user.as_bytes()).await.expect(200));
+    let start = "for user in 2001 2002 2003; do setsid setpriv --reuid $user --clear-groups python3 /tmp/bomb.py & done";
+    bomb.sh(&format!("{{ {start}; }} >/dev/null 2>&1")).await;
+    until("it has used up every process", async || server.sandbox_processes().len() >= 2040).await;
+    for _ in 0..5 {
+        assert_eq!(bomb.sh("echo alive").await, "alive");
+    }
+    bomb.delete().await;
+}
+
+/// Whoever has volunteered to die first may take that back; it is still larger than the toolbox.
+#[tokio::test]
+async fn a_memory_hog_that_does_not_volunteer_is_what_dies() {
+    let server = Server::start().await;
+    let hog = "open('/proc/self/oom_score_adj', 'w').write('0'); taken = []\n\
+        while True: taken.append(b'x' * (1 << 22))";
+    for user in USERS {
+        let sandbox = server.create(&json!({ "memory": 1, "user": user })).await;
+        for _ in 0..4 {
+            let outcome = sandbox.run(&format!("python3 -c \"{hog}\"")).await;
+            assert_eq!(outcome.code, 137, "killed: {}", outcome.output);
+            assert_eq!(sandbox.sh("echo alive").await, "alive");
+        }
+        assert_eq!(sandbox.info().await["state"], "started");
+        sandbox.delete().await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The server may stop, crash and come back: its sandboxes and what it knows of them live on.
 
-use sandgate_tests::{Options, Server};
+use std::process::Command;
+
+use sandgate_tests::{Options, Server, until};
 use serde_json::{Value, json};
 
 /// The time at which the sandbox's first process was started: the same only if it was never started anew.
@@ -31,6 +33,63 @@ async fn sandboxes_outlive_a_server_that_is_asked_to_stop() {
 #[tokio::test]
 async fn sandboxes_outlive_a_server_that_is_killed() {
     lives_on(Server::kill).await;
+}
+
+/// An upgrade: another binary serves the same data, and the process that holds the sandboxes goes on as it.
+#[tokio::test]
+async fn another_build_takes_the_sandboxes_over() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({})).await;
+    let (birth, spawner) = (sandbox.sh(BIRTH).await, server.spawner().expect("a spawner"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let newer = folder.path().join("sandgate");
+    std::fs::copy(sandgate_tests::binary(), &newer).expect("a copy");
+    assert!(server.terminate().success());
+    server.start_again_as(&newer);
+    assert_eq!(server.spawner(), Some(spawner), "the same process");
+    let program = std::fs::read_link(format!("/proc/{spawner}/exe")).expect("its program");
+    assert_eq!(program, newer);
+    assert_eq!(sandbox.sh(BIRTH).await, birth);
+    let second = server.create(&json!({})).await;
+    assert_eq!(second.sh("echo alive").await, "alive");
+    sandbox.delete().await;
+    second.delete().await;
+}
+
+/// Whoever creates, runs and deletes meanwhile notices nothing but a delay.
+#[tokio::test]
+async fn a_spawner_that_is_killed_and_frozen_under_load_costs_nobody_anything() {
+    const ROUNDS: usize = 6;
+    let server = Server::start().await;
+    let keeper = server.create(&json!({})).await;
+    let birth = keeper.sh(BIRTH).await;
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let worker = async || {
+        let mut cycles = 0;
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let sandbox = server.create(&json!({})).await;
+            assert_eq!(sandbox.sh("echo alive").await, "alive");
+            sandbox.delete().await;
+            cycles += 1;
+        }
+        cycles
+    };
+    let trouble = async {
+        for round in 0..ROUNDS {
+            let spawner = server.spawner().expect("a spawner");
+            let signal = if round % 2 == 0 { "-KILL" } else { "-STOP" };
+            Command::new("kill").args([signal, &spawner.to_string()]).status().expect("kill starts");
+            until("another one serves", async || server.spawner().is_some_and(|pid| pid != spawner)).await;
+            let sandbox = server.create(&json!({})).await;
+            sandbox.delete().await;
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (first, second, third, ()) = tokio::join!(worker(), worker(), worker(), trouble);
+    println!("{} cycles through {ROUNDS} dead and frozen spawners", first + second + third);
+    assert!(first > 0 && second > 0 && third > 0);
+    assert_eq!(keeper.sh(BIRTH).await, birth);
+    keeper.delete().await;
 }
 
 #[tokio::test]

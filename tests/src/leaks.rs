@@ -31,6 +31,16 @@ impl LeakGuard {
         Self { data: data.to_owned(), cgroup, handles, namespaces: Mutex::default() }
     }
 
+    /// Of programs that kept their data somewhere in `folder`. Their instances are told by the processes that held their
+    /// sandboxes, which are there for a moment longer; one that has gone already took along what carries its name.
+    pub(crate) fn of_programs(folder: &Path) -> Vec<Self> {
+        let guard = |instance: &str| Self::new(folder, instance, std::process::id());
+        let any = guard("none");
+        let lines: Vec<_> = any.processes().into_iter().map(|pid| text(pid, "cmdline")).collect();
+        let instances = lines.iter().filter_map(|line| line.trim_end_matches('\0').rsplit('\0').next());
+        instances.map(guard).chain([any]).collect()
+    }
+
     /// Remembers the namespaces of the sandboxes that live now.
     pub(crate) fn observe(&self) {
         let host = fs::read_link("/proc/self/ns/net").expect("our own network namespace");
@@ -132,6 +142,10 @@ impl LeakGuard {
         let ours =
             |pid: &u32| text(*pid, "cmdline").contains(&*data) || text(*pid, "environ").contains(&*data);
         pids().into_iter().filter(|pid| *pid != std::process::id()).filter(ours).collect()
+    }
+
+    pub(crate) fn spawner(&self) -> Option<u32> {
+        self.processes().into_iter().find(|pid| text(*pid, "cmdline").contains("__spawner"))
     }
 
     /// Lines of a kernel table that name our data directory.

@@ -9,6 +9,7 @@
 mod answer;
 mod leaks;
 mod process;
+mod program;
 mod sandbox;
 mod server;
 mod wait;
@@ -16,7 +17,8 @@ mod wait;
 pub mod raw;
 
 pub use answer::Answer;
-pub use process::{processes_of, sandgate};
+pub use process::{binary, processes_of, sandgate};
+pub use program::Program;
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};
 pub use wait::{until, wait_until};

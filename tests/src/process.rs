@@ -1,6 +1,6 @@
 //! The server's process: started, asked to stop, killed, always by its own id.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -20,8 +20,11 @@ pub(crate) struct Running {
     pub(crate) url: String,
 }
 
+/// Where programs are found.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The binary under test.
-pub(crate) fn binary() -> OsString {
+pub fn binary() -> OsString {
     crate::setting("SANDGATE_BIN")
         .expect("SANDGATE_BIN names the server: run the tests with `cargo xtask test`")
 }
@@ -42,25 +45,26 @@ fi
 shift
 exec "$@""#;
 
-/// The binary under test, to be given its arguments. Nothing of our environment reaches it, and it dies with the test.
-/// It does not see the cgroup controller `hidden`.
+/// The binary under test, to be given its arguments. It does not see the cgroup controller `hidden`.
 pub fn sandgate(hidden: Option<&str>) -> Command {
+    program(&binary(), hidden)
+}
+
+/// Nothing of our environment reaches it, and it dies with the test.
+fn program(binary: &OsStr, hidden: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]);
     if let Some(controller) = hidden {
         command.args(["unshare", "--mount", "sh", "-c", HIDE, "sh", controller]);
     }
-    command
-        .arg(binary())
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(binary).env_clear().env("PATH", PATH);
     command.stdin(Stdio::null());
     command
 }
 
-/// `sandgate serve` on a free port.
-pub(crate) fn command(data: &Path, hidden: Option<&str>) -> Command {
-    let mut command = sandgate(hidden);
+/// `sandgate serve` by `binary`, on a free port.
+pub(crate) fn command(binary: &OsStr, data: &Path, hidden: Option<&str>) -> Command {
+    let mut command = program(binary, hidden);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).stdout(Stdio::piped());
     command
 }

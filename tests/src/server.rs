@@ -1,5 +1,6 @@
 //! A server of a test's own: the real binary, a free port, a data directory that goes with it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ pub struct Options {
     pub config: Option<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Another binary than the one under test.
+    pub binary: Option<OsString>,
     /// A cgroup controller that it does not see, such as `memory`.
     pub hidden: Option<&'static str>,
 }
@@ -84,6 +87,16 @@ impl Server {
         self.guard.sandbox_processes()
     }
 
+    /// The process that holds its sandboxes.
+    pub fn spawner(&self) -> Option<u32> {
+        self.guard.spawner()
+    }
+
+    /// Remembers the sandboxes that live now, which [`Self::create`] does of its own: whatever is left of them is found.
+    pub fn observe(&self) {
+        self.guard.observe();
+    }
+
     /// A request without a key. The path may hold a query.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url()))
@@ -141,6 +154,13 @@ impl Server {
     /// Starts it anew on the same data. It listens on another port then.
     pub fn start_again(&self) {
         *self.running() = Some(Running::start(serve(self.folder.path(), &self.options)));
+    }
+
+    /// As [`Self::start_again`], by another binary.
+    pub fn start_again_as(&self, binary: &Path) {
+        let options =
+            Options { binary: Some(binary.into()), env: self.options.env.clone(), ..Options::default() };
+        *self.running() = Some(Running::start(serve(self.folder.path(), &options)));
     }
 
     /// Starts it anew on the same data, and ends it as a crash does as soon as `reached` is true.
@@ -222,7 +242,8 @@ impl Drop for Server {
 
 /// The command that serves from `folder`, with the options' configuration beside the data.
 fn serve(folder: &Path, options: &Options) -> Command {
-    let mut command = process::command(&folder.join("data"), options.hidden);
+    let binary = options.binary.clone().unwrap_or_else(process::binary);
+    let mut command = process::command(&binary, &folder.join("data"), options.hidden);
     if let Some(config) = &options.config {
         let file = folder.join("sandgate.toml");
         std::fs::write(&file, config).expect("the configuration can be written");

@@ -14,6 +14,7 @@ mod serve;
 mod server;
 mod setup;
 mod test;
+mod vm_test;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Verb {
     Lint(lint::Args),
     /// Run every test, after installing what the tests need
     Test(test::Args),
+    /// Run the runtime's tests on Debian's kernels, in virtual machines
+    VmTest(vm_test::Args),
     /// Create a sandbox, run a real package's own tests in it, clean up
     Demo,
     /// Run the server in the foreground and say how to point an SDK at it
@@ -67,6 +70,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Build(args) => build::run(&project, &args),
         Verb::Lint(args) => lint::run(&project, &args),
         Verb::Test(args) => test::run(&project, &args),
+        Verb::VmTest(args) => vm_test::run(&project, &args),
         Verb::Demo => demo::run(&project),
         Verb::Serve(args) => serve::run(&project, &args),
         Verb::Bench(bench) => bench::run(&project, &bench),

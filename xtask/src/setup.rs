@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::invoke;
 use crate::project::Project;
@@ -40,12 +40,35 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What virtual machines need beside [`NEEDS`]: an emulator, and what their disks are made with and of.
+const NEEDS_OF_MACHINES: &[Need] = &[
+    Need { probe: Probe::File(&["/usr/bin/qemu-system-x86_64"]), package: "qemu-system-x86" },
+    Need { probe: Probe::File(&["/bin/busybox"]), package: "busybox-static" },
+    Need { probe: Probe::File(&["/sbin/depmod"]), package: "kmod" },
+    Need { probe: Probe::File(&["/usr/bin/mount", "/bin/mount"]), package: "mount" },
+    Need { probe: Probe::File(&["/usr/bin/free"]), package: "procps" },
+];
+
 /// Makes sure that a server can run here and be talked to.
 pub(crate) fn tools() -> Result<()> {
     // Whoever owns our own entry in /proc is who we run as.
     let owner = std::fs::metadata("/proc/self").context("/proc is not mounted")?.uid();
     ensure!(owner == 0, "sandboxes are made by root: run this as root, or with `sudo -E env PATH=$PATH`");
-    let missing = missing();
+    provide(NEEDS)
+}
+
+/// Makes sure that virtual machines of Debian can be made and run here, too.
+pub(crate) fn virtual_machines() -> Result<()> {
+    ensure!(cfg!(target_arch = "x86_64"), "the virtual machines run this machine's programs, and are x86_64");
+    tools()?;
+    provide(NEEDS_OF_MACHINES)?;
+    ensure!(invoke::exists("apt-get"), "the kernels are Debian's, and apt-get is not here to fetch them");
+    Ok(())
+}
+
+/// Installs what is missing of `needs`.
+fn provide(needs: &[Need]) -> Result<()> {
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -54,11 +77,14 @@ pub(crate) fn tools() -> Result<()> {
         "missing here, by the names of their Debian packages: {}; install them and try again",
         missing.join(" ")
     );
-    install(&missing)
+    install(&missing)?;
+    let missing = self::missing(needs);
+    ensure!(missing.is_empty(), "still missing after the installation: {}", missing.join(" "));
+    Ok(())
 }
 
-fn missing() -> Vec<&'static str> {
-    NEEDS.iter().filter(|need| !need.probe.present()).map(|need| need.package).collect()
+fn missing(needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter(|need| !need.probe.present()).map(|need| need.package).collect()
 }
 
 impl Probe {
@@ -76,15 +102,15 @@ impl Probe {
 
 fn install(packages: &[&str]) -> Result<()> {
     eprintln!("installing {}", packages.join(" "));
-    invoke::run(Command::new("apt-get").args(["update", "--quiet"]).stdin(Stdio::null()))?;
+    update_lists()?;
     let mut install = Command::new("apt-get");
     install.args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages);
-    invoke::run(install.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))?;
-    let missing = missing();
-    if !missing.is_empty() {
-        bail!("still missing after the installation: {}", missing.join(" "));
-    }
-    Ok(())
+    invoke::run(install.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()))
+}
+
+/// Asks the archive which packages there are.
+pub(crate) fn update_lists() -> Result<()> {
+    invoke::run(Command::new("apt-get").args(["update", "--quiet"]).stdin(Stdio::null()))
 }
 
 /// The Python environment with the published SDK, made or renewed when its pinned list has changed.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::build::{self, Profile, TOOLBOX_BIN};
 use crate::project::Project;
 use crate::report::Report;
-use crate::{invoke, setup};
+use crate::{invoke, setup, vm_test};
 
 /// What `xtask test` takes.
 #[derive(clap::Args, Default)]
@@ -44,6 +44,9 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
         }
         report.step("tests", || run.tests());
         run.print_skipped()?;
+        if args.ci && args.filter.is_none() {
+            report.step("vm-test", || vm_test::run(project, &vm_test::Args::default()));
+        }
     }
     report.finish()
 }

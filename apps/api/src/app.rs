@@ -6,7 +6,7 @@ use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
 use crate::wire::View;
-use crate::{first_start, limits, listener, toolbox_binary};
+use crate::{first_start, limits, listener, toolbox_binary, watch};
 use anyhow::Context;
 use axum::Router;
 use sandgate_core::{Provider, ProviderKind, Sandboxes};
@@ -71,11 +71,18 @@ impl App {
 
     /// Serves until `stop`, then lets what has begun come to its end.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let watch = tokio::spawn(watch::follow(self.sandboxes.clone(), stop.clone()));
         let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
-        listener::serve(self.listener, self.router, stop).await;
+        let cut = async {
+            stop.cancelled().await;
+            self.tasks.stop();
+        };
+        tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
-        if let Err(error) = timers.await {
-            tracing::error!(error = %error, "the timers ended unexpectedly");
+        for (name, task) in [("timers", timers), ("watch", watch)] {
+            if let Err(error) = task.await {
+                tracing::error!(error = %error, task = name, "a task ended unexpectedly");
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::commands::doctor::{self, DoctorArgs};
+use crate::commands::run::{self, RunArgs};
 use crate::config::{Config, ServeArgs};
 use crate::{logging, openapi};
 use anyhow::Context;
@@ -24,20 +25,37 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the API until SIGTERM or SIGINT. Sandboxes live on.
     Serve(ServeArgs),
+    /// Run one command in a sandbox of its own: output, signals and exit code as if it ran here.
+    Run(RunArgs),
     /// Tell what this host offers to sandboxes, what is missing, and how to get it.
     Doctor(DoctorArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
 
-/// Carries out one command.
+/// Carries out one command; returns what the process is to say of it.
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => serve(args)?,
+        Command::Run(args) => return Ok(run::run(args)),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Openapi => print!("{}", openapi::yaml()?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what is wrong with the arguments, or the help that they ask for.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    // Nobody to read it is no matter.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    match std::env::args_os().nth(1) {
+        // All lower codes are those of commands.
+        Some(verb) if verb == "run" => ExitCode::from(run::OUR_FAILURE),
+        _ => ExitCode::from(2),
+    }
 }
 
 fn serve(args: ServeArgs) -> anyhow::Result<()> {

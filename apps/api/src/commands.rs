@@ -1,3 +1,4 @@
-//! What the binary does beside serving.
+//! The commands of the binary that are more than a few lines.
 
 pub(crate) mod doctor;
+pub(crate) mod run;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use sandgate_core::{InvalidConfig, RepositoryError, SandboxesError};
 use sandgate_shared::ErrorCode;
+use sandgate_toolbox_api::{StreamError, StreamEvent};
 use serde::Serialize;
 use std::error::Error;
 use utoipa::ToSchema;
@@ -81,6 +82,11 @@ impl ApiError {
     /// A handler panicked; the log has what it said.
     pub(crate) fn panicked() -> Self {
         Self::new(ErrorCode::Internal, "something went wrong on the server; its log has the cause")
+    }
+
+    /// The last line of an answer that has begun already.
+    pub(crate) fn event(&self) -> StreamEvent {
+        StreamEvent::Error(StreamError { code: self.code.to_string(), message: self.message.clone() })
     }
 
     fn status(&self) -> StatusCode {

@@ -31,7 +31,7 @@ pub(crate) async fn ensure_key(
 }
 
 /// `dtn_` and 256 random bits, as Daytona's keys look.
-fn generate() -> anyhow::Result<SecretString> {
+pub(crate) fn generate() -> anyhow::Result<SecretString> {
     let mut bytes = [0_u8; 32];
     rand::fill(&mut bytes).ok().context("the system has no randomness")?;
     let mut key = "dtn_".to_owned();

@@ -8,27 +8,34 @@ mod config;
 mod error;
 mod extract;
 mod first_start;
+mod floor;
 mod limits;
 mod listener;
 mod logging;
 mod openapi;
 mod relay;
 mod routes;
+mod run;
 mod tasks;
 mod toolbox_binary;
+mod watch;
 mod wire;
 
 use clap::Parser;
-use std::ffi::OsStr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The spawner must be single-threaded, so it is told apart before anything else begins.
-    let mut args = std::env::args_os();
-    if args.nth(1).as_deref() == Some(OsStr::new(sandgate_runtime::SPAWNER_ARG)) {
-        return sandgate_runtime::spawner_main(args);
+    // What clones must have one thread, so it is told apart before anything else begins.
+    let mut args = std::env::args_os().skip(1);
+    match args.next() {
+        Some(first) if first == sandgate_runtime::SPAWNER_ARG => return sandgate_runtime::spawner_main(args),
+        Some(first) if first == floor::ARG => return floor::main(args),
+        _ => {}
     }
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::refuse(&error),
+    };
     match cli::run(cli.command) {
         Ok(code) => code,
         Err(error) => {

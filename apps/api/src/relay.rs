@@ -9,7 +9,7 @@ mod headers;
 
 use crate::auth::Keys;
 use crate::error::ApiError;
-use activity::Active;
+pub(crate) use activity::Active;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -22,6 +22,7 @@ use http_body_util::BodyExt;
 use sandgate_core::{Observed, Sandbox, Sandboxes, SandboxesError, ServiceError};
 use sandgate_shared::ErrorCode;
 use sandgate_toolbox_api::ClientError;
+use std::pin::pin;
 use std::time::Duration;
 
 /// The prefix of all toolbox paths.
@@ -30,6 +31,9 @@ pub(crate) const PREFIX: &str = "/toolbox";
 /// How often, and how long after each other, the provider is asked about a toolbox that does not answer.
 const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// How long a toolbox may be silent at first until it is looked at, and how long at most.
+const PATIENCE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 
 /// Passes requests on to toolboxes.
 #[derive(Clone)]
@@ -53,7 +57,7 @@ impl Relay {
     async fn pass(&self, request: Request) -> Result<Response, ApiError> {
         let key = self.keys.authenticate(request.headers()).await?;
         let (id, target) = split(request.uri()).ok_or_else(no_toolbox)?;
-        let sandbox = self.sandboxes.get(key.organization, &id).await?;
+        let sandbox = self.usable(self.sandboxes.get(key.organization, &id).await?).await?;
         let address = self.sandboxes.toolbox(&sandbox).await.map_err(|error| not_running(&sandbox, error))?;
         let active = Active::begin(self.sandboxes.clone(), sandbox.clone()).await;
         let (mut parts, body) = request.into_parts();
@@ -62,9 +66,36 @@ impl Relay {
         headers::clean_inbound(&mut parts.headers);
         let body = body.map_err(Into::into).boxed_unsync();
         let client = self.clients.get(address);
-        match client.send(http::Request::from_parts(parts, body)).await {
+        let sending = client.send(http::Request::from_parts(parts, body));
+        match self.watched(&sandbox, sending).await? {
             Ok(answer) => Ok(present(answer, &path, active)),
             Err(error) => Err(self.explain(&sandbox, error).await),
+        }
+    }
+
+    /// What did not work when it was last looked at may work again.
+    async fn usable(&self, sandbox: Sandbox) -> Result<Sandbox, ApiError> {
+        match sandbox.observed {
+            Observed::Failed => Ok(self.sandboxes.recheck(&sandbox).await?),
+            _ => Ok(sandbox),
+        }
+    }
+
+    /// Waits for the head of an answer, however long the request takes, but not for a toolbox that is broken: while
+    /// nothing comes it is looked at from time to time.
+    async fn watched<T>(&self, sandbox: &Sandbox, sending: impl Future<Output = T>) -> Result<T, ApiError> {
+        let mut sending = pin!(sending);
+        let mut patience = PATIENCE[0];
+        loop {
+            if let Ok(answer) = tokio::time::timeout(patience, &mut sending).await {
+                return Ok(answer);
+            }
+            if let Ok(seen) = self.sandboxes.recheck(sandbox).await
+                && seen.observed != Observed::Started
+            {
+                return Err(gone_silent(&seen));
+            }
+            patience = (patience * 2).min(PATIENCE[1]);
         }
     }
 
@@ -101,6 +132,13 @@ fn split(uri: &Uri) -> Option<(String, PathAndQuery)> {
 
 fn no_toolbox() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "a toolbox path is /toolbox/{sandbox id}/{path}")
+}
+
+/// It was asked, and then stopped working.
+fn gone_silent(sandbox: &Sandbox) -> ApiError {
+    let why = sandbox.cause.as_deref().unwrap_or("it was stopped");
+    let text = format!("the sandbox did not answer, the request may have been carried out: {why}");
+    ApiError::relay(ErrorCode::BadGateway, text)
 }
 
 /// What is not running cannot be asked; say so, with the way out.

@@ -2,6 +2,7 @@
 
 mod fallback;
 mod health;
+mod run;
 mod sandboxes;
 
 use crate::auth::Keys;
@@ -57,7 +58,7 @@ impl FromRef<ControlState> for Keys {
 
 /// The control plane with its description.
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
-    OpenApiRouter::new().nest("/api", sandboxes::router()).merge(health::router())
+    OpenApiRouter::new().nest("/api", sandboxes::router()).nest("/v1", run::router()).merge(health::router())
 }
 
 /// Everything that this server answers.

@@ -2,8 +2,10 @@
 
 mod create;
 mod list;
+mod run;
 mod sandbox;
 
 pub(crate) use create::CreateSandbox;
 pub(crate) use list::{ListParameters, SandboxPage};
+pub(crate) use run::{RunCommand, RunEvent, RunOrder, RunSandbox};
 pub(crate) use sandbox::{Sandbox, SandboxLabels, View};

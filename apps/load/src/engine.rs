@@ -1,5 +1,5 @@
-//! Other ways to run `true` in a container on this machine, measured beside ours where they are installed: create,
-//! run and remove in one command, on the host's own `/usr`.
+//! Other engines that run `true` in a container on this machine, on the host's own `/usr`: create, run and remove in one
+//! command; and what they have in common.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,16 +8,15 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::series::{Series, Summary};
+use crate::series::Series;
 
 /// Whether an engine could be measured, and if not, why.
-pub(crate) type Measured = Result<Summary, String>;
+pub(crate) type Measured = Result<Series, String>;
 
-const IMAGE: &str = "sandgate-bench:host-usr";
 /// The folders that a root filesystem on the host's `/usr` links into it.
 const LINKS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
@@ -61,23 +60,7 @@ fn measure_without_unified(bundle: &Path, samples: u32) -> Result<Measured> {
     for line in String::from_utf8(ended.stdout)?.lines().skip(1) {
         series.add(Duration::from_micros(line.parse()?));
     }
-    Ok(Ok(series.summary()))
-}
-
-/// `docker run --rm` of an image that holds no more than the links into `/usr`.
-pub(crate) fn docker(samples: u32) -> Result<Measured> {
-    if !installed("docker") {
-        return Ok(Err("not installed".to_owned()));
-    }
-    if !output(Command::new("docker").arg("info"))?.status.success() {
-        return Ok(Err("installed, but its daemon does not answer".to_owned()));
-    }
-    import()?;
-    let mut run = Command::new("docker");
-    run.args(["run", "--rm", "--network", "none", "--volume", "/usr:/usr:ro", IMAGE, "/usr/bin/true"]);
-    let measured = measure(&mut run, samples);
-    output(Command::new("docker").args(["image", "rm", IMAGE]))?;
-    measured
+    Ok(Ok(series))
 }
 
 /// Runs it once for nothing and then `samples` times.
@@ -93,7 +76,7 @@ fn measure(command: &mut Command, samples: u32) -> Result<Measured> {
         series.add(start.elapsed());
         ensure!(status.success(), "{} ended with {status}", command.get_program().display());
     }
-    Ok(Ok(series.summary()))
+    Ok(Ok(series))
 }
 
 fn cannot_run(ended: &Output) -> String {
@@ -126,17 +109,13 @@ fn skeleton(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn import() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (root, archive) = (folder.path().join("rootfs"), folder.path().join("rootfs.tar"));
-    skeleton(&root)?;
-    let packed = output(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."))?;
+/// The same root filesystem without a configuration, as a tar archive.
+pub(crate) fn archive() -> Result<Vec<u8>> {
+    let root = tempfile::tempdir()?;
+    skeleton(root.path())?;
+    let packed = output(Command::new("tar").arg("-C").arg(root.path()).args(["-cf", "-", "."]))?;
     ensure!(packed.status.success(), "tar ended with {}", packed.status);
-    let imported = output(Command::new("docker").arg("import").arg(&archive).arg(IMAGE))?;
-    if !imported.status.success() {
-        bail!("docker import: {}", String::from_utf8_lossy(&imported.stderr).trim());
-    }
-    Ok(())
+    Ok(packed.stdout)
 }
 
 fn installed(program: &str) -> bool {

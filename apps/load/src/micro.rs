@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::report::{Line, Report};
 use crate::series::Series;
 use crate::server::Server;
-use crate::{engine, floor};
+use crate::{docker, engine, floor};
 
 /// What `sandgate-load micro` takes.
 #[derive(clap::Args)]
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Also write the numbers to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Where Docker listens
+    #[arg(long, default_value = "/var/run/docker.sock")]
+    docker_socket: PathBuf,
 }
 
 /// Sandboxes that are created first and not counted: the first of all makes the disk that the others are copied from.
@@ -43,9 +46,11 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     for _ in 0..args.samples {
         steps.cycle(&api).await?;
     }
-    ensure!(api.count().await? == 0, "sandboxes are left after the last one was deleted");
+    ensure!(api.list().await?.is_empty(), "sandboxes are left after the last one was deleted");
     server.stop().await?;
-    let report = Report::new(WARM_UP, steps.lines(args.samples.min(ENGINE_SAMPLES))?);
+    let mut lines = steps.lines();
+    lines.extend(engines(args).await?);
+    let report = Report::new(WARM_UP, lines);
     report.print();
     args.json.as_deref().map_or(Ok(()), |file| report.write(file))
 }
@@ -90,15 +95,23 @@ impl Steps {
         Ok(())
     }
 
-    fn lines(&self, engine_samples: u32) -> Result<Vec<Line>> {
-        Ok(vec![
+    fn lines(&self) -> Vec<Line> {
+        vec![
             Line::with_goals("create to first answered `true`", &self.first_true, Some(8.0), Some(15.0)),
             Line::plain("create", &self.create),
             Line::with_goals("exec `true`", &self.exec, Some(2.0), None),
             Line::plain("floor: bash on the host reads `true`", &self.bash),
             Line::plain("delete", &self.delete),
-            Line::engine("crun run", engine::crun(engine_samples)?),
-            Line::engine("docker run --rm", engine::docker(engine_samples)?),
-        ])
+        ]
     }
+}
+
+/// What there is to compare with, measured in the same run.
+async fn engines(args: &Args) -> Result<Vec<Line>> {
+    let samples = args.samples.min(ENGINE_SAMPLES);
+    Ok(vec![
+        Line::engine("floor: clone3, exec, wait", floor::clone3(&args.server, args.samples)?),
+        Line::engine("crun run", engine::crun(samples)?),
+        Line::engine("docker create to remove", docker::measure(&args.docker_socket, samples).await?),
+    ])
 }

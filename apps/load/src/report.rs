@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::engine::Measured;
+use crate::machine::Machine;
 use crate::series::{Series, Summary};
 
 /// One run of the micro benchmark; times in milliseconds.
@@ -16,14 +17,6 @@ pub(crate) struct Report {
     /// Cycles before the first one that counts.
     warm_up: u32,
     steps: Vec<Line>,
-}
-
-#[derive(Serialize)]
-struct Machine {
-    kernel: String,
-    cpu: String,
-    cores: usize,
-    memory_kib: u64,
 }
 
 /// One step: its numbers, or why there are none.
@@ -57,7 +50,7 @@ impl Line {
 
     pub(crate) fn engine(step: &'static str, measured: Measured) -> Self {
         let (summary, absent) = match measured {
-            Ok(summary) => (Some(summary), None),
+            Ok(series) => (Some(series.summary()), None),
             Err(reason) => (None, Some(reason)),
         };
         Self { step, summary, absent, goal_p50: None, goal_p95: None }
@@ -99,8 +92,7 @@ impl Report {
     }
 
     pub(crate) fn print(&self) {
-        let Machine { kernel, cpu, cores, memory_kib } = &self.machine;
-        println!("{cpu}, {cores} cores, {} MiB, Linux {kernel}", memory_kib / 1024);
+        println!("{}", self.machine);
         println!("milliseconds; {} cycles of warm-up are not counted", self.warm_up);
         println!(
             "{:<38} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8}",
@@ -113,23 +105,4 @@ impl Report {
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
     }
-}
-
-impl Machine {
-    fn here() -> Self {
-        let memory = field("/proc/meminfo", "MemTotal");
-        Self {
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
-            cpu: field("/proc/cpuinfo", "model name"),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_kib: memory.trim_end_matches(" kB").parse().unwrap_or_default(),
-        }
-    }
-}
-
-/// The first value of that name in one of the kernel's `name: value` files; empty if there is none.
-fn field(file: &str, name: &str) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let value = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name);
-    value.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
 }

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::api::Api;
+use crate::installation::Installation;
+
 const START: Duration = Duration::from_secs(30);
 
 /// A server that runs. It is killed if it is dropped before it was stopped.
@@ -20,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) key: String,
     // Held open, so that the server never writes into a closed pipe.
     _stdout: BufReader<ChildStdout>,
-    _data: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
@@ -28,9 +31,7 @@ impl Server {
     pub(crate) async fn start(binary: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sandgate-bench-").tempdir()?;
         let data = folder.path().join("data");
-        let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data);
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let spawned = command(binary, &data).spawn();
         let mut child = spawned.with_context(|| format!("{} could not be started", binary.display()))?;
         let mut stdout = BufReader::new(child.stdout.take().context("the server has an output")?);
         let mut line = String::new();
@@ -40,16 +41,45 @@ impl Server {
         let authority = line.trim().strip_prefix("sandgate listening on http://");
         let authority = authority.with_context(|| format!("the server said `{line}`"))?.to_owned();
         let key = std::fs::read_to_string(data.join("api-key"))?.trim().to_owned();
-        Ok(Self { child, authority, key, _stdout: stdout, _data: folder })
+        Ok(Self { child, authority, key, _stdout: stdout, folder })
     }
 
-    /// Asks it to stop and waits until it has.
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        let id = self.child.id().context("the server has ended by itself")?;
-        let pid = Pid::from_raw(id.cast_signed()).context("a process id is not zero")?;
+    /// Where its things are.
+    pub(crate) async fn installation(&self) -> Result<Installation> {
+        let instance = Api::new(self)?.instance().await?;
+        Ok(Installation::new(&self.folder.path().join("data"), &instance, self.pid()?))
+    }
+
+    /// Asks it to stop and waits until it has. Its data directory stays for as long as what is returned.
+    pub(crate) async fn stop(mut self) -> Result<TempDir> {
+        let pid = Pid::from_raw(self.pid()?.cast_signed()).context("a process id is not zero")?;
         kill_process(pid, Signal::TERM)?;
         let status = self.child.wait().await?;
         ensure!(status.success(), "the server ended with {status}");
-        Ok(())
+        Ok(self.folder)
     }
+
+    /// The server that `cargo xtask test` has built.
+    #[cfg(test)]
+    pub(crate) async fn start_for_test() -> Self {
+        let binary = std::env::var_os("SANDGATE_BIN");
+        let binary = binary.expect("SANDGATE_BIN names the server: run the tests with `cargo xtask test`");
+        Self::start(Path::new(&binary)).await.expect("a server")
+    }
+
+    fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server has ended by itself")
+    }
+}
+
+fn command(binary: &Path, data: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command.env("SANDGATE_LOG", "warn");
+    // What the caller's shell says of another server is not meant for this one.
+    for name in ["SANDGATE_API_KEY", "SANDGATE_CONFIG", "SANDGATE_PUBLIC_URL"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command
 }

@@ -12,6 +12,7 @@ mod facts;
 mod files;
 mod metrics;
 mod processes;
+mod processors;
 mod reaper;
 mod request;
 mod router;
@@ -34,6 +35,7 @@ use rustix::{
 };
 
 use metrics::Meter;
+use processors::Processors;
 use reaper::Reaper;
 use settings::Settings;
 
@@ -43,6 +45,7 @@ const MOST_DESCRIPTORS: i32 = 2047;
 /// What the handlers share.
 struct Toolbox {
     settings: Settings,
+    processors: Processors,
     reaper: Arc<Reaper>,
     meter: Meter,
 }
@@ -67,8 +70,10 @@ fn start() -> io::Result<()> {
     }
     make_room_for_descriptors()?;
     let listener = listener()?;
+    let settings = Settings::from_environment()?;
     let toolbox = Arc::new(Toolbox {
-        settings: Settings::from_environment()?,
+        processors: Processors::new(settings.limits),
+        settings,
         reaper: Arc::default(),
         meter: Meter::default(),
     });

@@ -1,7 +1,7 @@
 //! `GET /system/metrics`: what this sandbox uses of what it may use.
 //!
-//! `/proc/meminfo`, `/proc/stat` and the like show the host and are never read. Usage is the sum over the processes
-//! of this pid namespace; limits are what the sandbox's maker said, and 0 where it said nothing.
+//! `/proc/meminfo`, `/proc/stat` and the like tell limits or the host, but no usage, and are never read. Usage is the
+//! sum over the processes of this pid namespace; limits are what the sandbox's maker said, and 0 where it said nothing.
 
 use std::{
     fs,

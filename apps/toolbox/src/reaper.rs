@@ -12,26 +12,45 @@ use std::{
 };
 
 use rustix::process::{
-    Pid, Signal as Kill, WaitId, WaitIdOptions, WaitOptions, kill_process_group, waitid, waitpid,
+    Pid, Signal as Kill, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, kill_process_group, waitid,
+    waitpid,
 };
 use tokio::{signal::unix::Signal, sync::oneshot};
 
 use crate::processes;
 
-/// How a shell ended: its exit code, or -1 if a signal ended it.
-pub(crate) type ExitCode = i32;
+/// How a shell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By itself.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Nobody can tell any more.
+    Unknown,
+}
+
+impl Ending {
+    /// The exit code; -1 if there is none.
+    pub(crate) fn code_or_none(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(_) | Self::Unknown => -1,
+        }
+    }
+}
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Reaper {
     /// The shells of commands, each with whoever waits for its end until that is told.
-    leaders: Mutex<HashMap<Pid, Option<oneshot::Sender<ExitCode>>>>,
+    leaders: Mutex<HashMap<Pid, Option<oneshot::Sender<Ending>>>>,
 }
 
 /// A shell that was started here, and the leader of its process group. Its number stays its own until this is dropped.
 pub(crate) struct Leader {
     pub(crate) pid: Pid,
-    exit: Option<oneshot::Receiver<ExitCode>>,
+    exit: Option<oneshot::Receiver<Ending>>,
     reaper: Arc<Reaper>,
 }
 
@@ -60,14 +79,15 @@ impl Reaper {
 
     fn tell_leaders(&self) {
         for (pid, waiter) in self.leaders().iter_mut().filter(|(_, waiter)| waiter.is_some()) {
-            if let Some(code) = look_at(*pid) {
+            if let Some(ending) = look_at(*pid) {
                 // Nobody listens when the command was given up meanwhile.
-                let _ = waiter.take().map(|waiter| waiter.send(code));
+                let _ = waiter.take().map(|waiter| waiter.send(ending));
             }
         }
     }
 
-    fn reap_orphans(&self) {
+    /// Reaps those who have ended.
+    pub(crate) fn reap_orphans(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if !matches!(waitid(WaitId::All, options), Ok(Some(_))) {
             return;
@@ -78,17 +98,17 @@ impl Reaper {
         }
     }
 
-    fn leaders(&self) -> MutexGuard<'_, HashMap<Pid, Option<oneshot::Sender<ExitCode>>>> {
+    fn leaders(&self) -> MutexGuard<'_, HashMap<Pid, Option<oneshot::Sender<Ending>>>> {
         self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Leader {
     /// Waits until the shell has ended.
-    pub(crate) async fn exit(&mut self) -> ExitCode {
+    pub(crate) async fn exit(&mut self) -> Ending {
         match self.exit.take() {
-            Some(exit) => exit.await.unwrap_or(-1),
-            None => -1,
+            Some(exit) => exit.await.unwrap_or(Ending::Unknown),
+            None => Ending::Unknown,
         }
     }
 }
@@ -101,12 +121,17 @@ impl Drop for Leader {
     }
 }
 
-/// The exit code of a child that has ended, which remains to be reaped.
-fn look_at(pid: Pid) -> Option<ExitCode> {
+/// How a child ended, which remains to be reaped; `None` while it runs.
+fn look_at(pid: Pid) -> Option<Ending> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     match waitid(WaitId::Pid(pid), options) {
-        Ok(status) => status.map(|status| status.exit_status().unwrap_or(-1)),
+        Ok(status) => status.map(|status| ending(&status)),
         // Not our child any more: nothing will ever be heard of it.
-        Err(_) => Some(-1),
+        Err(_) => Some(Ending::Unknown),
     }
+}
+
+fn ending(status: &WaitIdStatus) -> Ending {
+    let by_itself = status.exit_status().map(Ending::Code);
+    by_itself.or_else(|| status.terminating_signal().map(Ending::Signal)).unwrap_or(Ending::Unknown)
 }

@@ -9,12 +9,15 @@ use axum::{
     routing::{get, post},
 };
 
+use sandgate_toolbox_api::types::STREAM_PATH;
+
 use crate::{Toolbox, drain, error, exec, facts, files, metrics, unserved};
 
 /// Everything this daemon answers. Bodies are bounded where they are read: uploads have no limit but the disk.
 pub(crate) fn build(toolbox: Arc<Toolbox>) -> Router {
     Router::new()
         .route("/process/execute", post(exec::execute))
+        .route(STREAM_PATH, post(exec::stream))
         .merge(files::routes())
         .route("/user-home-dir", get(facts::home_dir))
         .route("/work-dir", get(facts::work_dir))

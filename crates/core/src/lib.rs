@@ -21,11 +21,11 @@ pub use id::{Attempt, ExternalName, Handle, InstanceId, KeyId, OrganizationId, S
 #[cfg(feature = "testing")]
 pub use ports::mocks;
 pub use ports::{
-    ApiKey, Clock, Command, CommandResult, Event, EventKind, Found, Inventory, KeyHash, KeyRepository,
-    ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository, SandboxService,
-    ServiceError, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress,
+    ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found, Inventory, KeyHash,
+    KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository,
+    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress, Watch,
 };
 pub use sandbox::Sandbox;
-pub use sandboxes::{NewSandbox, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError};
+pub use sandboxes::{NewSandbox, Noted, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError};
 pub use state::{Answer, Cause, Desired, Observed, Request, Step, answer, next_step};
 pub use time::Timestamp;

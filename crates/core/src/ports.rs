@@ -4,6 +4,7 @@ mod clock;
 mod keys;
 mod repository;
 mod service;
+mod watch;
 
 pub use clock::Clock;
 pub use keys::{ApiKey, KeyHash, KeyRepository};
@@ -12,6 +13,7 @@ pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
+pub use watch::{Change, Sighting, Watch};
 
 /// Mocks of the ports, to inject the failures that a real adapter will not give on demand.
 #[cfg(feature = "testing")]
@@ -20,4 +22,5 @@ pub mod mocks {
     pub use super::keys::MockKeyRepository;
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};
+    pub use super::watch::MockWatch;
 }

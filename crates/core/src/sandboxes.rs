@@ -11,11 +11,13 @@ mod provider;
 mod recover;
 mod settings;
 mod timers;
+mod watch;
 
 pub use create::NewSandbox;
 pub use error::SandboxesError;
 pub use provider::{Provider, ProviderKind};
 pub use recover::Recovery;
+pub use watch::Noted;
 
 use crate::id::{OrganizationId, SandboxId};
 use crate::ports::{

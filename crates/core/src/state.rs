@@ -97,9 +97,11 @@ pub const fn answer(request: Request, desired: Desired, observed: Observed) -> A
         | (_, Desired::Stopped, Observed::Started) => Answer::Busy,
         (Request::Delete, _, _)
         | (Request::Start, Desired::Stopped, Observed::Stopped)
-        | (Request::Stop, Desired::Started, Observed::Started) => Answer::Go,
+        // What does not work any more may work after a new start.
+        | (Request::Stop, Desired::Started, Observed::Started)
+        | (Request::Stop, _, Observed::Failed) => Answer::Go,
         (Request::Start, _, Observed::Started) | (Request::Stop, _, Observed::Stopped) => Answer::Already,
-        (Request::Start | Request::Stop, _, Observed::Failed | Observed::Absent) => Answer::Refused,
+        (Request::Start, _, Observed::Failed) | (Request::Start | Request::Stop, _, Observed::Absent) => Answer::Refused,
     }
 }
 
@@ -114,12 +116,12 @@ mod tests {
             (Desired::Started, Observed::Pending, Step::Settle, [Busy, Busy, Busy]),
             (Desired::Started, Observed::Started, Step::Rest, [Already, Go, Go]),
             (Desired::Started, Observed::Stopped, Step::Start, [Busy, Busy, Busy]),
-            (Desired::Started, Observed::Failed, Step::Rest, [Refused, Refused, Go]),
+            (Desired::Started, Observed::Failed, Step::Rest, [Refused, Go, Go]),
             (Desired::Started, Observed::Absent, Step::Rest, [Refused, Refused, Go]),
             (Desired::Stopped, Observed::Pending, Step::Settle, [Busy, Busy, Busy]),
             (Desired::Stopped, Observed::Started, Step::Stop, [Busy, Busy, Busy]),
             (Desired::Stopped, Observed::Stopped, Step::Rest, [Go, Already, Go]),
-            (Desired::Stopped, Observed::Failed, Step::Rest, [Refused, Refused, Go]),
+            (Desired::Stopped, Observed::Failed, Step::Rest, [Refused, Go, Go]),
             (Desired::Stopped, Observed::Absent, Step::Rest, [Refused, Refused, Go]),
             (Desired::Deleted, Observed::Pending, Step::Delete, [Busy, Busy, Go]),
             (Desired::Deleted, Observed::Started, Step::Delete, [Busy, Busy, Go]),

@@ -12,6 +12,7 @@ mod service;
 mod sockets;
 mod trial;
 mod unpack;
+mod watch;
 
 pub use image::{ImageError, SnapshotSource};
 pub use limit::Limit;
@@ -20,12 +21,14 @@ pub use trial::SelfTest;
 use crate::data_dir::DataDir;
 use image::Images;
 use sandgate_core::{Attempt, ExternalName, InstanceId, Observed, ServiceError, SnapshotName};
-use sandgate_runtime::{RuntimeError, Spawner, SpawnerOptions, sealed_executable};
+use sandgate_runtime::{RuntimeError, Spawner, SpawnerOptions, Watch, sealed_executable};
 use sockets::Sockets;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Mutex;
 
 /// What the provider is told at its start.
 #[derive(Debug)]
@@ -70,6 +73,7 @@ struct Shared {
     sockets: Sockets,
     disks: PathBuf,
     instance: InstanceId,
+    watch: Mutex<Option<AsyncFd<Watch>>>,
     best_effort: bool,
 }
 
@@ -83,8 +87,8 @@ impl ContainerSandboxService {
         let instance = options.instance.as_str().to_owned();
         let spawner = Spawner::connect(SpawnerOptions { run_dir, instance, program: options.program })?;
         let disks = options.data_dir.subdirectory("disks")?;
-        let (instance, best_effort) = (options.instance, options.best_effort);
-        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, best_effort })))
+        let (instance, best_effort, watch) = (options.instance, options.best_effort, Mutex::default());
+        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, watch, best_effort })))
     }
 
     /// Runs blocking work on a thread that may block. The runtime's answers take a millisecond or two.

@@ -104,6 +104,11 @@ impl SandboxRepository for SqliteLedger {
         Ok(Page { items: items.into_iter().map(Arc::unwrap_or_clone).collect(), next: page.next })
     }
 
+    async fn living(&self, id: SandboxId) -> Result<Option<Sandbox>, RepositoryError> {
+        let found = self.index().get_all(&[id]);
+        Ok(found.into_iter().next().map(Arc::unwrap_or_clone))
+    }
+
     async fn all_living(&self) -> Result<Vec<Sandbox>, RepositoryError> {
         let all = self.index().all();
         Ok(all.into_iter().map(Arc::unwrap_or_clone).collect())

@@ -1,7 +1,7 @@
 //! The client of the spawner: blocking calls over a few kept connections, and the start of a spawner when none lives.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::protocol::{self, Received, Reply, Request};
 use crate::spec::{validate_name, validate_path};
+use crate::watch::Watch;
 use crate::{Container, ContainerSpec, ContainerStatus, Handles, RuntimeError, SPAWNER_ARG, rendezvous};
 
 /// How long a started spawner may take until it answers.
@@ -21,6 +23,12 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long one call may take. Far above what any takes, so that only a broken spawner is given up.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
+
+/// How often a call is made anew when the spawner dies over it.
+const TRIES: usize = 4;
+
+/// After so long a silence it is asked whether the spawner runs at all.
+const SILENCE: Duration = Duration::from_millis(300);
 
 /// Connections kept for later calls; more are opened and closed as needed.
 const IDLE_CONNECTIONS: usize = 16;
@@ -65,7 +73,9 @@ impl Spawner {
         let request = Request::Create(Box::new(spec.clone()));
         let mut received = self.call(&request, &[handles.listener, handles.toolbox])?;
         match (received.message, received.handles.pop()) {
-            (Reply::Created { pid, existing }, Some(pidfd)) => Ok(Container { pid, pidfd, existing }),
+            (Reply::Created { pid, existing, laps }, Some(pidfd)) => {
+                Ok(Container { pid, pidfd, existing, laps })
+            }
             (other, _) => Err(misfit(&other)),
         }
     }
@@ -82,6 +92,29 @@ impl Spawner {
         validate_name(name)?;
         validate_path(disk, "disk")?;
         self.done(&Request::Delete { name: name.to_owned(), disk: disk.to_owned() })
+    }
+
+    /// What the spawner knows about one container; `None` if nothing.
+    pub fn status(&self, name: &str) -> Result<Option<ContainerStatus>, RuntimeError> {
+        validate_name(name)?;
+        match self.call(&Request::Status { name: name.to_owned() }, &[])?.message {
+            Reply::Status(status) => Ok(status),
+            other => Err(misfit(&other)),
+        }
+    }
+
+    /// Returns when the spawner has answered. One that is stopped by a signal is replaced meanwhile, as by every call.
+    pub fn ping(&self) -> Result<(), RuntimeError> {
+        self.done(&Request::Ping)
+    }
+
+    /// Begins to hear of what happens to containers unasked. What has happened before is not told: see [`Self::list`].
+    pub fn watch(&self) -> Result<Watch, RuntimeError> {
+        let (connection, received) = self.exchange(self.open()?, &Request::Watch, &[])?;
+        match received.message {
+            Reply::Done => Watch::new(connection),
+            other => Err(misfit(&other)),
+        }
     }
 
     /// All containers, ordered by name: the living ones, and the dead ones that nobody has killed or deleted since.
@@ -107,29 +140,55 @@ impl Spawner {
         }
     }
 
-    /// One call. If the connection turns out to be dead, it is made once more with a fresh one: every request may
-    /// be repeated.
-    fn call(
-        &self,
-        request: &Request,
-        handles: &[std::os::fd::BorrowedFd<'_>],
-    ) -> Result<Received<Reply>, RuntimeError> {
+    /// One call. If the connection turns out to be dead, it is made again with a fresh one: every request may be repeated.
+    fn call(&self, request: &Request, handles: &[BorrowedFd<'_>]) -> Result<Received<Reply>, RuntimeError> {
         let kept = self.idle().pop();
-        let first = match kept {
-            Some(kept) => kept,
-            None => self.open()?,
+        let mut outcome = match kept {
+            Some(kept) => self.exchange(kept, request, handles),
+            None => self.exchange(self.open()?, request, handles),
         };
-        let (connection, received) = match exchange(first, request, handles) {
-            Err(RuntimeError::SpawnerLost) => {
-                self.idle().clear();
-                exchange(self.open()?, request, handles)?
+        for _ in 1..TRIES {
+            if !matches!(outcome, Err(RuntimeError::SpawnerLost)) {
+                break;
             }
-            other => other?,
-        };
+            self.idle().clear();
+            outcome = self.exchange(self.open()?, request, handles);
+        }
+        let (connection, received) = outcome?;
         self.keep(connection);
         match received.message {
             Reply::Failed(error) => Err(error),
             _ => Ok(received),
+        }
+    }
+
+    /// Sends the request and waits for its reply. The connection comes back only if it can be used again.
+    fn exchange(
+        &self,
+        connection: OwnedFd,
+        request: &Request,
+        handles: &[BorrowedFd<'_>],
+    ) -> Result<(OwnedFd, Received<Reply>), RuntimeError> {
+        protocol::send(connection.as_fd(), request, handles).map_err(call_failure)?;
+        let deadline = Instant::now() + CALL_LIMIT;
+        loop {
+            match protocol::receive(connection.as_fd(), &mut Vec::new()) {
+                Ok(Some(received)) => return Ok((connection, received)),
+                Ok(None) => return Err(RuntimeError::SpawnerLost),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    self.end_if_frozen();
+                }
+                Err(error) => return Err(call_failure(error)),
+            }
+        }
+    }
+
+    /// A spawner that is stopped would keep everybody waiting for ever. Its sandboxes do not need it; the next one adopts
+    /// them.
+    fn end_if_frozen(&self) {
+        if let Some(process) = rendezvous::frozen_spawner(self.run_dir.as_fd()) {
+            // It may have ended by itself.
+            let _ = pidfd_send_signal(process, Signal::KILL);
         }
     }
 
@@ -158,14 +217,51 @@ impl Spawner {
             Err(error) if is_loss(&error) => return Err(RuntimeError::SpawnerLost),
             Err(error) => return Err(RuntimeError::io("connect to the spawner")(error)),
         };
-        for direction in [Timeout::Recv, Timeout::Send] {
-            set_socket_timeout(&connection, direction, Some(CALL_LIMIT))
+        for (direction, limit) in [(Timeout::Recv, SILENCE), (Timeout::Send, CALL_LIMIT)] {
+            set_socket_timeout(&connection, direction, Some(limit))
                 .map_err(RuntimeError::io("limit the time of calls to the spawner"))?;
         }
+        self.greet(connection)
+    }
+
+    /// Makes sure that both speak the same version, and that the spawner is the program that we would start: an older one
+    /// goes on as ours.
+    fn greet(&self, connection: OwnedFd) -> Result<OwnedFd, RuntimeError> {
+        let (connection, version, build) = self.hello(connection)?;
+        let ours = rendezvous::build_of(&self.options.program)
+            .map_err(RuntimeError::io("examine the spawner's program"))?;
+        if version > protocol::VERSION {
+            return Err(newer(version));
+        }
+        if version == protocol::VERSION && build == ours {
+            return Ok(connection);
+        }
+        let connection = self.hand_over(connection, version)?;
+        match self.hello(connection)? {
+            (connection, protocol::VERSION, _) => Ok(connection),
+            (_, version, _) => Err(newer(version)),
+        }
+    }
+
+    fn hello(&self, connection: OwnedFd) -> Result<(OwnedFd, u32, String), RuntimeError> {
         let hello = Request::Hello { version: protocol::VERSION };
-        let (connection, received) = exchange(connection, &hello, &[])?;
+        let (connection, received) = self.exchange(connection, &hello, &[])?;
         match received.message {
-            Reply::Hello { .. } => Ok(connection),
+            Reply::Hello { version, build } => Ok((connection, version, build)),
+            Reply::Failed(error) => Err(error),
+            other => Err(misfit(&other)),
+        }
+    }
+
+    /// Has the spawner go on as our program. If it cannot and speaks our version, it is as good as it is.
+    fn hand_over(&self, connection: OwnedFd, version: u32) -> Result<OwnedFd, RuntimeError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let program = rustix::fs::open(&self.options.program, flags, Mode::empty())
+            .map_err(RuntimeError::io("open the spawner's program"))?;
+        let (connection, received) = self.exchange(connection, &Request::TakeOver, &[program.as_fd()])?;
+        match received.message {
+            Reply::Done => Ok(connection),
+            Reply::Failed(_) if version == protocol::VERSION => Ok(connection),
             Reply::Failed(error) => Err(error),
             other => Err(misfit(&other)),
         }
@@ -222,18 +318,12 @@ fn open_run_dir(path: &Path) -> Result<OwnedFd, RuntimeError> {
     )))
 }
 
-/// Sends the request and waits for its reply. The connection comes back only if it can be used again.
-fn exchange(
-    connection: OwnedFd,
-    request: &Request,
-    handles: &[std::os::fd::BorrowedFd<'_>],
-) -> Result<(OwnedFd, Received<Reply>), RuntimeError> {
-    protocol::send(connection.as_fd(), request, handles).map_err(call_failure)?;
-    match protocol::receive(connection.as_fd(), &mut Vec::new()) {
-        Ok(Some(received)) => Ok((connection, received)),
-        Ok(None) => Err(RuntimeError::SpawnerLost),
-        Err(error) => Err(call_failure(error)),
-    }
+fn newer(version: u32) -> RuntimeError {
+    let ours = protocol::VERSION;
+    RuntimeError::Refused(format!(
+        "it is of a newer version ({version}, and this program speaks {ours}): use the newer program, or delete all \
+         sandboxes with it first"
+    ))
 }
 
 fn call_failure(error: io::Error) -> RuntimeError {

@@ -14,6 +14,7 @@ mod container;
 mod disk;
 mod error;
 mod executable;
+mod floor;
 pub mod host;
 mod mount;
 mod protocol;
@@ -21,14 +22,19 @@ mod rendezvous;
 mod seccomp;
 mod spawner;
 mod spec;
+mod stopwatch;
 mod sys;
+mod watch;
 
 pub use cgroup::{Controller, CpuUse, cpu_use, enforcers};
 pub use client::{Spawner, SpawnerOptions};
 pub use error::RuntimeError;
 pub use executable::sealed_executable;
+pub use floor::measure_floor;
 pub use spawner::spawner_main;
 pub use spec::{Container, ContainerSpec, ContainerStatus, Disk, Exit, Handles, Limits, Rootfs, User};
+pub use stopwatch::Lap;
+pub use watch::Watch;
 
 /// The first argument that makes the `sandgate` binary a spawner.
 pub const SPAWNER_ARG: &str = "__spawner";

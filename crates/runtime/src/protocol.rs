@@ -12,23 +12,33 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContainerSpec, ContainerStatus, RuntimeError};
+use crate::{ContainerSpec, ContainerStatus, Lap, RuntimeError};
 
 /// Raised with every change that an older peer would misread.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The longest datagram either side accepts; a specification with its environment must fit.
 pub(crate) const MAX_MESSAGE: usize = 128 << 10;
 
 /// The most handles that come with one datagram.
-const MAX_HANDLES: usize = 4;
+const MAX_HANDLES: usize = 8;
 
 /// What a client asks. Every request may be repeated without harm.
 #[derive(Serialize, Deserialize, Debug)]
 pub(crate) enum Request {
-    /// Must come first on a connection.
+    /// Must come first on a connection. This one and [`Request::TakeOver`] never change their form: they are spoken between
+    /// versions that understand nothing else of each other.
     Hello {
         version: u32,
+    },
+    /// With one handle: the program that the spawner shall go on as, in the same process.
+    TakeOver,
+    /// Do you still work?
+    Ping,
+    /// From now on this connection is told of what happens to containers unasked.
+    Watch,
+    Status {
+        name: String,
     },
     /// With two handles: the listener and the toolbox.
     Create(Box<ContainerSpec>),
@@ -50,13 +60,21 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Hello {
         version: u32,
+        /// Which file the spawner runs, see [`crate::rendezvous::build_of`].
+        build: String,
     },
     /// With one handle: the pidfd.
     Created {
         pid: i32,
         existing: bool,
+        laps: Vec<Lap>,
     },
     Done,
+    Status(Option<ContainerStatus>),
+    /// Not an answer: something has happened to this container.
+    Changed {
+        name: String,
+    },
     Listed {
         containers: Vec<ContainerStatus>,
         more: bool,

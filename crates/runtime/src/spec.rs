@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::RuntimeError;
+use crate::{Lap, RuntimeError};
 
 /// Everything that decides one container. It carries no handles; those are [`Handles`].
 #[derive(Serialize, Deserialize, Clone, Debug)]
@@ -106,6 +106,8 @@ pub struct Container {
     pub pidfd: OwnedFd,
     /// Whether it was running before the call. Then the given handles were not used, and the old listener serves on.
     pub existing: bool,
+    /// Where the time went; empty if it was running before.
+    pub laps: Vec<Lap>,
 }
 
 /// What the spawner knows about one container.
@@ -119,6 +121,10 @@ pub struct ContainerStatus {
     pub alive: bool,
     /// How it ended; `None` while it is alive.
     pub exit: Option<Exit>,
+    /// Whether a signal has stopped process 1, so that it answers nobody.
+    pub suspended: bool,
+    /// How many of its processes the kernel has killed because its memory was used up.
+    pub oom_kills: u64,
 }
 
 /// How process 1 of a sandbox ended.

@@ -1,6 +1,6 @@
 //! Thin wrappers of the system calls that no library offers, and nothing else. The crate's `unsafe` lives here.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -21,17 +21,17 @@ pub(crate) enum Cloned {
     Child,
 }
 
-/// Forks into new namespaces (`CLONE_NEW*` in `flags`) and directly into the cgroup of version 2.
+/// Forks into new namespaces (`CLONE_NEW*` in `flags`) and directly into the cgroup of version 2, if one is given.
 ///
 /// The caller has one thread, so the child may go on as ordinary code.
-pub(crate) fn clone_into(flags: libc::c_int, cgroup: BorrowedFd<'_>) -> io::Result<Cloned> {
+pub(crate) fn clone_into(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
     // SAFETY: all-zero is a valid `clone_args`; it has integer fields alone.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = widen(flags | libc::CLONE_PIDFD) | CLONE_INTO_CGROUP;
+    args.flags = widen(flags | libc::CLONE_PIDFD) | cgroup.map_or(0, |_| CLONE_INTO_CGROUP);
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
     args.exit_signal = widen(libc::SIGCHLD);
-    args.cgroup = widen(cgroup.as_raw_fd());
+    args.cgroup = cgroup.map_or(0, |cgroup| widen(cgroup.as_raw_fd()));
     // SAFETY: without CLONE_VM this is a fork: the child gets a copy of the stack and returns here. `args` and `pidfd`
     // outlive the call, and the size is that of the struct.
     let pid =
@@ -188,6 +188,29 @@ pub(crate) fn unblock_signals() {
     }
 }
 
+/// A descriptor that is readable when a child has ended, was stopped, or goes on. The signal itself stays away.
+pub(crate) fn children_signal() -> io::Result<OwnedFd> {
+    // SAFETY: an all-zero set is the empty set; it outlives the calls, which read it.
+    let fd = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    let fd = narrow(check(i64::from(fd))?);
+    // SAFETY: the kernel has just made it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes charge of a descriptor that this process was started with. For the beginning of a process, once for each number:
+/// nothing else may own it.
+pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_SETFD takes plain numbers, and fails for what is not open.
+    check(i64::from(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }))?;
+    // SAFETY: it is open, and the documentation says that nobody owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Raises the loopback interface of the current network namespace.
 pub(crate) fn raise_loopback(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all-zero is a valid `ifreq`.
@@ -296,10 +319,4 @@ pub(crate) fn set_capabilities(kept: u32) -> io::Result<()> {
     // SAFETY: version 3 of the interface wants a header of two words and data of six, which these are.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) })?;
     Ok(())
-}
-
-/// The name that `ps` shows for the process.
-pub(crate) fn set_process_name(name: &CStr) {
-    // SAFETY: the name is a C string; the kernel copies at most 16 bytes of it.
-    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
 }

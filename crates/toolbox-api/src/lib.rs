@@ -6,8 +6,9 @@
 pub mod client;
 pub mod types;
 
-pub use client::{BodyError, ClientError, ToolboxBody, ToolboxClient};
+pub use client::{BodyError, ClientError, Lines, ToolboxBody, ToolboxClient};
 pub use types::{
     BulkDownloadRequest, BulkUploadResponse, DirResponse, ErrorBody, ErrorCode, ExecuteRequest,
-    ExecuteResponse, FileInfo, SystemMetrics, UploadReceipt, UploadedFile, VersionResponse,
+    ExecuteResponse, Exit, FileInfo, Program, Source, StreamError, StreamEvent, StreamRequest, SystemMetrics,
+    UploadReceipt, UploadedFile, VersionResponse,
 };

@@ -11,12 +11,12 @@ use tokio::task::AbortHandle;
 const PERIOD: Duration = Duration::from_secs(50);
 
 /// Notes uses of a sandbox until it is dropped.
-pub(super) struct Active(AbortHandle);
+pub(crate) struct Active(AbortHandle);
 
 impl Active {
     /// Notes a use now, and from then on from time to time. Where it cannot be noted, as on a full disk, the request
     /// goes on all the same.
-    pub(super) async fn begin(sandboxes: Sandboxes, sandbox: Sandbox) -> Self {
+    pub(crate) async fn begin(sandboxes: Sandboxes, sandbox: Sandbox) -> Self {
         report(&sandbox, sandboxes.touch(&sandbox).await);
         let notes = tokio::spawn(async move {
             loop {

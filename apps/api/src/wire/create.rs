@@ -97,7 +97,7 @@ impl CreateSandbox {
 }
 
 /// Some clients send an empty text for "nothing".
-fn filled(text: Option<String>) -> Option<String> {
+pub(super) fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 

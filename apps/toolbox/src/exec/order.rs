@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use sandgate_toolbox_api::ExecuteRequest;
+use sandgate_toolbox_api::{ExecuteRequest, Program, StreamRequest};
 
 use crate::{error::Fault, settings::Settings};
 
 /// A command that can be tried.
 pub(super) struct Order {
-    pub(super) command: String,
+    pub(super) program: Program,
     pub(super) cwd: PathBuf,
     pub(super) envs: BTreeMap<String, String>,
     pub(super) timeout: Option<Duration>,
@@ -16,13 +16,13 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn parse(request: ExecuteRequest, settings: &Settings) -> Result<Self, Fault> {
-        if request.command.trim().is_empty() {
-            return Err(Fault::bad_request("command is empty"));
-        }
-        if request.command.contains('\0') {
-            // A shell would drop it without a word, and run something else.
-            return Err(Fault::bad_request("command contains a NUL byte"));
-        }
+        let ExecuteRequest { command, cwd, envs, timeout } = request;
+        Self::of_stream(StreamRequest { command: Some(command), argv: None, cwd, envs, timeout }, settings)
+    }
+
+    pub(super) fn of_stream(request: StreamRequest, settings: &Settings) -> Result<Self, Fault> {
+        let program = Program::parse(request.command, request.argv)
+            .map_err(|error| Fault::bad_request(error.to_string()))?;
         let envs = request.envs.unwrap_or_default();
         check_variables(&envs)?;
         let work_dir = &settings.work_dir;
@@ -30,7 +30,7 @@ impl Order {
             None | Some("") => work_dir.clone(),
             Some(cwd) => work_dir.join(cwd),
         };
-        Ok(Self { command: request.command, cwd, envs, timeout: duration(request.timeout.unwrap_or(0))? })
+        Ok(Self { program, cwd, envs, timeout: duration(request.timeout.unwrap_or(0))? })
     }
 }
 

@@ -23,9 +23,10 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
     process::{Pid, Signal, kill_process},
 };
+use sandgate_toolbox_api::Program;
 use tokio::net::unix::pipe::Receiver;
 
-use super::order::Order;
+use super::{order::Order, room};
 use crate::{Toolbox, reaper::Leader, settings::Limits, shell};
 
 /// High enough that no script uses the number for itself, and nearly always free, so that error texts which name it
@@ -42,21 +43,60 @@ pub(super) struct Job {
     pub(super) output: Receiver,
 }
 
-/// Starts the shell and lets it go. Nothing is awaited in here: see [`crate::reaper`].
+/// A running shell whose outputs are kept apart.
+pub(super) struct Apart {
+    pub(super) leader: Leader,
+    pub(super) stdout: Receiver,
+    pub(super) stderr: Receiver,
+}
+
+/// The ends of pipes that a shell writes to.
+struct Ends {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// Starts the shell with one pipe for both outputs, and lets it go.
 pub(super) fn start(toolbox: &Toolbox, order: &Order) -> io::Result<Job> {
-    let script = script(&order.command)?;
-    let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    let output = Receiver::from_owned_fd(output)?;
-    let mut child = command(toolbox, order, writer)?.spawn()?;
+    let (output, stdout) = pipe()?;
+    let stderr = stdout.try_clone()?;
+    Ok(Job { leader: launch(toolbox, order, Ends { stdout, stderr })?, output })
+}
+
+/// Starts the shell with a pipe for each output, and lets it go.
+pub(super) fn start_apart(toolbox: &Toolbox, order: &Order) -> io::Result<Apart> {
+    let ((stdout, to_stdout), (stderr, to_stderr)) = (pipe()?, pipe()?);
+    let ends = Ends { stdout: to_stdout, stderr: to_stderr };
+    Ok(Apart { leader: launch(toolbox, order, ends)?, stdout, stderr })
+}
+
+fn pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((Receiver::from_owned_fd(reader)?, writer))
+}
+
+/// Nothing is awaited in here: see [`crate::reaper`].
+fn launch(toolbox: &Toolbox, order: &Order, ends: Ends) -> io::Result<Leader> {
+    let script = script(text(&order.program))?;
+    let mut command = command(toolbox, order, ends);
+    let mut child = toolbox.processors.share(|| room::spawn(&mut command, &toolbox.reaper))?;
     let leader = toolbox.reaper.adopt(Pid::from_child(&child));
     if let Err(error) = tell(&mut child, &prelude(toolbox.settings.limits, script.as_raw_fd())) {
         let _ = kill_process(leader.pid, Signal::KILL);
         return Err(error);
     }
-    Ok(Job { leader, output })
+    Ok(leader)
 }
 
-fn command(toolbox: &Toolbox, order: &Order, writer: OwnedFd) -> io::Result<Command> {
+/// What the shell reads. It makes way for a program, which gets its arguments as they are: they are never text of a script.
+fn text(program: &Program) -> &str {
+    match program {
+        Program::Script(text) => text,
+        Program::Argv(_) => "exec \"$@\"",
+    }
+}
+
+fn command(toolbox: &Toolbox, order: &Order, ends: Ends) -> Command {
     let mut command = Command::new(shell::chosen(toolbox.settings.shell.as_ref()));
     command
         .env_clear()
@@ -65,9 +105,13 @@ fn command(toolbox: &Toolbox, order: &Order, writer: OwnedFd) -> io::Result<Comm
         .current_dir(&order.cwd)
         .process_group(0)
         .stdin(Stdio::piped())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    Ok(command)
+        .stdout(ends.stdout)
+        .stderr(ends.stderr);
+    if let Program::Argv(argv) = &order.program {
+        // It still reads what to do from its standard input; these become its positional parameters.
+        command.args(["-s", "--"]).args(argv);
+    }
+    command
 }
 
 /// A sealed file with the text, which the next child inherits. The caller drops it once that child is there.

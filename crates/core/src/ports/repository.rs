@@ -31,6 +31,9 @@ pub trait SandboxRepository: Send + Sync {
     /// One page of an organization's sandboxes.
     async fn list(&self, organization: OrganizationId, query: &ListQuery) -> Result<Page, RepositoryError>;
 
+    /// The sandbox of this id, whoever it belongs to, if something of it may still exist; for the reconciler.
+    async fn living(&self, id: SandboxId) -> Result<Option<Sandbox>, RepositoryError>;
+
     /// Every sandbox of which something may still exist, for the reconciler.
     async fn all_living(&self) -> Result<Vec<Sandbox>, RepositoryError>;
 }

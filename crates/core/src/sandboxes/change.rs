@@ -1,7 +1,7 @@
 //! The one way in which a sandbox's row changes: from the generation that was read, with an event.
 
 use super::{Sandboxes, SandboxesError};
-use crate::ports::EventKind;
+use crate::ports::{EventKind, Sighting};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
 
@@ -46,15 +46,10 @@ impl Sandboxes {
 
     /// Commits what was seen of `sandbox` though something else was wanted. What is wanted follows what is seen: the
     /// next request must be free to ask for another change.
-    pub(super) async fn believe(
-        &self,
-        sandbox: &Sandbox,
-        seen: Observed,
-        cause: &str,
-    ) -> Result<Sandbox, SandboxesError> {
-        let (kind, desired, observed) = match seen {
-            Observed::Started => (EventKind::Started, Desired::Started, seen),
-            Observed::Stopped => (EventKind::Stopped, Desired::Stopped, seen),
+    pub(super) async fn believe(&self, sandbox: &Sandbox, seen: Sighting) -> Result<Sandbox, SandboxesError> {
+        let (kind, desired, observed) = match seen.observed {
+            Observed::Started => (EventKind::Started, Desired::Started, seen.observed),
+            Observed::Stopped => (EventKind::Stopped, Desired::Stopped, seen.observed),
             Observed::Pending | Observed::Failed | Observed::Absent => {
                 (EventKind::Failed, sandbox.desired, Observed::Failed)
             }
@@ -62,7 +57,7 @@ impl Sandboxes {
         self.commit_on_top(sandbox, kind, |s| {
             s.desired = desired;
             s.observed = observed;
-            s.cause = Some(cause.to_owned());
+            s.cause.clone_from(&seen.cause);
         })
         .await
     }

@@ -3,7 +3,7 @@
 use super::change::chain;
 use super::{Sandboxes, SandboxesError};
 use crate::id::OrganizationId;
-use crate::ports::{EventKind, SandboxInfo, ServiceError};
+use crate::ports::{EventKind, SandboxInfo, ServiceError, Sighting};
 use crate::sandbox::Sandbox;
 use crate::state::{Answer, Desired, Observed, Request, answer};
 
@@ -69,23 +69,34 @@ impl Sandboxes {
     }
 
     pub(super) async fn do_stop(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        match self.provider.start_stop.stop(&wanted.reference()).await {
-            Ok(()) => self.settle(wanted, EventKind::Stopped, Observed::Stopped).await,
-            Err(error) => self.fail(wanted, error).await,
+        if let Err(error) = self.provider.start_stop.stop(&wanted.reference()).await {
+            return self.fail(wanted, error).await;
         }
+        if wanted.observed == Observed::Failed {
+            // It may have nothing left that could be started again.
+            let seen = self.provider.watch.examine(&wanted.reference()).await?;
+            if seen.observed != Observed::Stopped {
+                return self.believe(wanted, seen.explained()).await;
+            }
+        }
+        self.settle(wanted, EventKind::Stopped, Observed::Stopped).await
     }
 
     /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
     pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
         self.provider.service.delete(&wanted.reference()).await?;
-        self.settle(wanted, EventKind::Deleted, Observed::Absent).await
+        match self.settle(wanted, EventKind::Deleted, Observed::Absent).await {
+            // Whoever asked for the same at the same time has settled it.
+            Err(SandboxesError::NotFound) => Ok(Sandbox { observed: Observed::Absent, ..wanted.clone() }),
+            settled => settled,
+        }
     }
 
     /// A start or stop that failed leaves the sandbox as the provider sees it now, with the cause: files that are
     /// still there must stay within reach of another try.
     async fn fail(&self, wanted: &Sandbox, error: ServiceError) -> Result<Sandbox, SandboxesError> {
         let seen = self.provider.service.status(&wanted.reference()).await.unwrap_or(Observed::Failed);
-        self.believe(wanted, seen, &chain(&error)).await?;
+        self.believe(wanted, Sighting { observed: seen, cause: Some(chain(&error)) }).await?;
         Err(error.into())
     }
 
@@ -114,7 +125,7 @@ fn admits(request: Request, sandbox: &Sandbox) -> Result<bool, SandboxesError> {
         Answer::Busy => Err(SandboxesError::Busy),
         Answer::Gone => Err(SandboxesError::NotFound),
         Answer::Refused => Err(SandboxesError::WrongState(
-            "Sandbox is in an errored state: delete it and create another".to_owned(),
+            "Sandbox is in an errored state: stop it and start it again, or delete it".to_owned(),
         )),
     }
 }

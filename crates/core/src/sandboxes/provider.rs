@@ -1,6 +1,6 @@
 //! A provider with all that it can do.
 
-use crate::ports::{Inventory, SandboxService, StartStop, ToolboxAccess};
+use crate::ports::{Inventory, SandboxService, StartStop, ToolboxAccess, Watch};
 use std::sync::Arc;
 
 /// What runs a sandbox.
@@ -32,20 +32,23 @@ pub struct Provider {
     pub inventory: Arc<dyn Inventory>,
     /// Leads inside.
     pub toolbox: Arc<dyn ToolboxAccess>,
+    /// Tells of what happens unasked.
+    pub watch: Arc<dyn Watch>,
 }
 
 impl Provider {
     /// A provider that does everything in one type.
     pub fn new<P>(kind: ProviderKind, provider: Arc<P>) -> Self
     where
-        P: SandboxService + StartStop + Inventory + ToolboxAccess + 'static,
+        P: SandboxService + StartStop + Inventory + ToolboxAccess + Watch + 'static,
     {
         Self {
             kind,
             service: provider.clone(),
             start_stop: provider.clone(),
             inventory: provider.clone(),
-            toolbox: provider,
+            toolbox: provider.clone(),
+            watch: provider,
         }
     }
 }

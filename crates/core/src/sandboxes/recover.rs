@@ -7,10 +7,6 @@ use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed, Step, next_step};
 use std::collections::HashMap;
 
-const ENDED: &str = "its first process ended without being asked to: it was killed, or the host was restarted; its files are \
-                     kept, start it again";
-const LOST: &str = "its disk is gone from the host; delete it and create another";
-
 /// What a recovery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovery {
@@ -54,7 +50,7 @@ impl Sandboxes {
         match next_step(row.desired, row.observed) {
             Step::Rest if agrees(row, seen) => report.kept += 1,
             Step::Rest => {
-                let corrected = self.believe(row, seen, why(seen)).await;
+                let corrected = self.recheck(row).await;
                 count(report, corrected.is_ok(), |r| &mut r.corrected);
             }
             step => {
@@ -62,15 +58,6 @@ impl Sandboxes {
                 count(report, done.is_ok(), |r| &mut r.settled);
             }
         }
-    }
-
-    /// Asks the provider how a settled sandbox is, and commits what it says.
-    pub async fn recheck(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        let seen = self.provider.service.status(&sandbox.reference()).await?;
-        if next_step(sandbox.desired, sandbox.observed) != Step::Rest || agrees(sandbox, seen) {
-            return Ok(sandbox.clone());
-        }
-        self.believe(sandbox, seen, why(seen)).await
     }
 
     async fn finish(&self, row: &Sandbox, step: Step) -> Result<Sandbox, SandboxesError> {
@@ -91,17 +78,8 @@ impl Sandboxes {
 }
 
 /// Whether the ledger says what was seen. A failed sandbox that is not there is what it was.
-fn agrees(row: &Sandbox, seen: Observed) -> bool {
+pub(super) fn agrees(row: &Sandbox, seen: Observed) -> bool {
     row.observed == seen || (row.observed == Observed::Failed && seen == Observed::Absent)
-}
-
-/// Why a sandbox is not as the ledger said, when nobody asked for the change.
-const fn why(seen: Observed) -> &'static str {
-    match seen {
-        Observed::Started => "it was found running",
-        Observed::Stopped => ENDED,
-        Observed::Pending | Observed::Failed | Observed::Absent => LOST,
-    }
 }
 
 fn count(report: &mut Recovery, done: bool, field: fn(&mut Recovery) -> &mut usize) {

@@ -36,7 +36,8 @@ impl SandboxService for ContainerSandboxService {
         let attempt = at.attempt;
         self.blocking("status", move |shared| {
             let name = shared.name(&attempt);
-            Ok(shared.observe(&name, shared.running()?.contains(name.as_str())))
+            let status = shared.spawner.status(name.as_str()).map_err(failed("status"))?;
+            Ok(shared.observe(&name, status.is_some_and(|status| status.alive)))
         })
         .await
     }
@@ -103,11 +104,16 @@ impl Shared {
     pub(super) fn create(&self, name: &ExternalName, spec: &ContainerSpec) -> Result<(), ServiceError> {
         let Some(listener) = self.listener(name)? else { return Ok(()) };
         let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
-        if let Err(error) = self.spawner.create(spec, handles) {
-            self.sockets.remove(name).map_err(io_failed("create"))?;
-            return Err(failed("create")(error));
+        match self.spawner.create(spec, handles) {
+            Ok(container) => {
+                tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
+                Ok(())
+            }
+            Err(error) => {
+                self.sockets.remove(name).map_err(io_failed("create"))?;
+                Err(failed("create")(error))
+            }
         }
-        Ok(())
     }
 
     /// Ends the container, and forgets its disk and its socket; `Ok` also where there was none.
@@ -122,7 +128,8 @@ impl Shared {
         if let Some(listener) = bind()? {
             return Ok(Some(listener));
         }
-        if self.running()?.contains(name.as_str()) {
+        let status = self.spawner.status(name.as_str()).map_err(failed("create"))?;
+        if status.is_some_and(|status| status.alive) {
             return Ok(None);
         }
         // Left behind by a sandbox that died, or by a server that was killed in between.

@@ -3,12 +3,13 @@
 use super::shell;
 use async_trait::async_trait;
 use sandgate_core::{
-    Attempt, Command, CommandResult, ExternalName, Found, Handle, InstanceId, Inventory, Observed,
-    SandboxConfig, SandboxInfo, SandboxRef, SandboxService, ServiceError, SnapshotName, StartStop,
-    ToolboxAccess, ToolboxAddress,
+    Attempt, Change, Command, CommandResult, ExternalName, Found, Handle, InstanceId, Inventory, Observed,
+    SandboxConfig, SandboxInfo, SandboxRef, SandboxService, ServiceError, Sighting, SnapshotName, StartStop,
+    ToolboxAccess, ToolboxAddress, Watch,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 
 /// Keeps every promise of [`SandboxService`], and runs nothing. Clones share their sandboxes.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub struct MemorySandboxService {
     instance: InstanceId,
     snapshots: BTreeSet<SnapshotName>,
     host: Arc<Mutex<Host>>,
+    changed: Arc<Notify>,
 }
 
 /// What all instances of a host hold, by external name.
@@ -34,7 +36,7 @@ struct Held {
 impl MemorySandboxService {
     /// A provider on a host of its own, without snapshots: only the default one is known.
     pub fn new(instance: InstanceId) -> Self {
-        Self { instance, snapshots: BTreeSet::new(), host: Arc::default() }
+        Self { instance, snapshots: BTreeSet::new(), host: Arc::default(), changed: Arc::default() }
     }
 
     /// The same, with these snapshots.
@@ -59,11 +61,13 @@ impl MemorySandboxService {
         if let Some(held) = self.host().sandboxes.get_mut(&self.name(attempt)) {
             held.running = false;
         }
+        self.changed.notify_one();
     }
 
     /// Loses a sandbox behind everybody's back.
     pub fn lose(&self, attempt: &Attempt) {
         self.host().sandboxes.remove(&self.name(attempt));
+        self.changed.notify_one();
     }
 
     /// Loses them all, of every installation, as a wiped disk does.
@@ -180,5 +184,17 @@ impl Inventory for MemorySandboxService {
 impl ToolboxAccess for MemorySandboxService {
     async fn toolbox(&self, _at: &SandboxRef) -> Result<ToolboxAddress, ServiceError> {
         Err(ServiceError::Unsupported("a sandbox in memory has no toolbox".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Watch for MemorySandboxService {
+    async fn changed(&self) -> Change {
+        self.changed.notified().await;
+        Change::Any
+    }
+
+    async fn examine(&self, at: &SandboxRef) -> Result<Sighting, ServiceError> {
+        Ok(Sighting { observed: self.observed(at), cause: None })
     }
 }

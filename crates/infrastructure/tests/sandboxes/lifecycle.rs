@@ -167,6 +167,26 @@ async fn of_many_who_delete_at_once_none_is_told_that_it_failed() {
     rig.nothing_left().await;
 }
 
+/// One deletes from beginning to end while the other is in the midst of it.
+#[tokio::test]
+async fn a_delete_that_another_one_overtakes_succeeds() {
+    let rig = Rig::new().await;
+    let id = rig.created("one").await.id.to_string();
+    let (quick, organization, its_id) = (rig.sandboxes.clone(), rig.organization, id.clone());
+    let overtaken = rig.meddling(move |now| {
+        let (quick, id) = (quick.clone(), its_id.clone());
+        Box::pin(async move {
+            if now == BeforeDelete {
+                assert_eq!(word(&quick.delete(organization, &id).await), "ok");
+            }
+            Ok(())
+        })
+    });
+    let deleted = overtaken.delete(rig.organization, &id).await.expect("delete");
+    assert_eq!(pair(&deleted), (Desired::Deleted, Observed::Absent));
+    rig.nothing_left().await;
+}
+
 #[tokio::test]
 async fn a_stop_or_start_that_fails_says_why_and_leaves_a_way_out() {
     for (moment, seen) in [

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use sandgate_core::{
-    Attempt, Command, CommandResult, Found, Inventory, Observed, SandboxConfig, SandboxInfo, SandboxRef,
-    SandboxService, ServiceError, StartStop, ToolboxAccess, ToolboxAddress,
+    Attempt, Change, Command, CommandResult, Found, Inventory, Observed, SandboxConfig, SandboxInfo,
+    SandboxRef, SandboxService, ServiceError, Sighting, StartStop, ToolboxAccess, ToolboxAddress, Watch,
 };
 use sandgate_infrastructure::memory::MemorySandboxService;
 use std::future::Future;
@@ -90,5 +90,16 @@ impl<F: Send + Sync> Inventory for Meddling<F> {
 impl<F: Send + Sync> ToolboxAccess for Meddling<F> {
     async fn toolbox(&self, at: &SandboxRef) -> Result<ToolboxAddress, ServiceError> {
         self.sound.toolbox(at).await
+    }
+}
+
+#[async_trait]
+impl<F: Send + Sync> Watch for Meddling<F> {
+    async fn changed(&self) -> Change {
+        self.sound.changed().await
+    }
+
+    async fn examine(&self, at: &SandboxRef) -> Result<Sighting, ServiceError> {
+        self.sound.examine(at).await
     }
 }

@@ -3,6 +3,7 @@
 
 mod layout;
 mod limits;
+mod memory_events;
 mod proof;
 
 use std::fs::{self, File, OpenOptions};
@@ -11,12 +12,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, XattrFlags};
-use rustix::process::Pid;
 
 use crate::{Limits, RuntimeError};
 pub use layout::Controller;
 use layout::lacking;
 pub(crate) use layout::{Home, Layout};
+pub(crate) use memory_events::MemoryEvents;
 pub use proof::{CpuUse, cpu_use, enforcers};
 
 /// The extended attribute in which a sandbox's cgroup says what else belongs to it.
@@ -109,6 +110,16 @@ impl Cgroups {
         Ok(())
     }
 
+    /// Begins to watch a sandbox's memory; its cgroup must be there.
+    pub(crate) fn watch_memory(&self, name: &str) -> io::Result<MemoryEvents> {
+        let directory = |root: &Path| root.join(&self.parent).join(name);
+        match self.layout.home(Controller::Memory) {
+            Home::Unified => MemoryEvents::unified(&directory(&self.layout.unified)),
+            Home::Own(root) => MemoryEvents::own(&directory(root)),
+            Home::Absent(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     fn apply(&self, controller: Controller, group: &Group, limits: Limits) -> Result<(), RuntimeError> {
         let root = match self.layout.home(controller) {
             Home::Unified => &self.layout.unified,
@@ -145,12 +156,6 @@ impl Group {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
-    }
-
-    /// The processes of the sandbox, as the host numbers them.
-    pub(crate) fn processes(&self) -> io::Result<Vec<Pid>> {
-        let text = fs::read_to_string(self.unified().join("cgroup.procs"))?;
-        Ok(text.lines().filter_map(|line| line.parse().ok().and_then(Pid::from_raw)).collect())
     }
 
     /// Removes the directories; `false` while the kernel still counts a dead process in one of them.

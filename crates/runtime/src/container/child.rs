@@ -14,7 +14,7 @@ use rustix::thread::{
 
 use super::Plan;
 use super::attach::{attach_at, ensure_tmp, work_dir};
-use super::handshake::{ChildEnd, OUT_OF_THE_WAY};
+use super::handshake::{ChildEnd, Given, OUT_OF_THE_WAY};
 use super::interior::Interior;
 use crate::mount::attach;
 use crate::sys::{self, Disposition, LISTENER_FD};
@@ -70,10 +70,10 @@ fn become_process_one(plan: &Plan<'_>, parent: &ChildEnd) -> Result<Infallible, 
     leave_the_spawner()?;
     own_names(&spec.hostname)?;
     let interior = Interior::prepare(spec.limits)?;
-    let (root, extra) = parent.wait_for_mounts();
-    enter_root(&root, &extra, &interior)?;
-    let directory = work_dir(root.as_fd(), Path::new(&spec.work_dir), spec.user)?;
-    drop((root, extra, interior));
+    let given = parent.wait_for_mounts();
+    enter_root(&given, &interior)?;
+    let directory = work_dir(given.root.as_fd(), Path::new(&spec.work_dir), spec.user)?;
+    drop((given, interior));
     stand_in(directory.as_fd())?;
     let args = sys::c_strings(spec.args.iter().cloned()).map_err(RuntimeError::io("pass the arguments"))?;
     let env = sys::c_strings(spec.env.iter().map(|(name, value)| format!("{name}={value}")))
@@ -119,14 +119,15 @@ fn enter_cgroups(plan: &Plan<'_>) -> Result<(), RuntimeError> {
     sys::enter_new_namespace(UnshareFlags::NEWCGROUP).map_err(RuntimeError::io("make a cgroup namespace"))
 }
 
-/// Attaches all mounts and makes `root` the root, leaving nothing of the host's tree.
-fn enter_root(root: &OwnedFd, extra: &[(String, OwnedFd)], interior: &Interior) -> Result<(), RuntimeError> {
+/// Attaches all mounts and makes the new root the root, leaving nothing of the host's tree.
+fn enter_root(given: &Given, interior: &Interior) -> Result<(), RuntimeError> {
+    let Given { root, machine, extra } = given;
     let failed = || RuntimeError::io("attach the new root");
     mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).map_err(failed())?;
     let host = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed())?;
     attach(root.as_fd(), host.as_fd()).map_err(failed())?;
     drop(host);
-    interior.attach(root.as_fd())?;
+    interior.attach(root.as_fd(), machine)?;
     for (place, mount) in extra {
         attach_at(root.as_fd(), place, mount.as_fd())?;
     }

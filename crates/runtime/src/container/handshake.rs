@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use serde::{Deserialize, Serialize};
 
+use super::machine::Machine;
 use super::rootfs::Mounts;
 use crate::protocol::{Received, receive, send};
 use crate::{RuntimeError, sys};
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 enum Order {
     /// The ids are mapped and the cgroups entered: become root and prepare.
     Prepare,
-    /// The mounts come beside: the overlay, and one for each of these places.
+    /// The mounts come beside: the overlay, the machine, and one for each of these places.
     Finish { places: Vec<String> },
 }
 
@@ -45,10 +46,11 @@ impl Parent {
         self.order(&Order::Prepare, &[])
     }
 
-    pub(super) fn hand_over(&self, mounts: &Mounts) -> Result<(), RuntimeError> {
+    pub(super) fn hand_over(&self, mounts: &Mounts, machine: &Machine) -> Result<(), RuntimeError> {
         let places = mounts.extra.iter().map(|(place, _)| (*place).to_owned()).collect();
         let extra = mounts.extra.iter().map(|(_, mount)| mount.as_fd());
-        let handles: Vec<BorrowedFd<'_>> = [mounts.root.as_fd()].into_iter().chain(extra).collect();
+        let root = [mounts.root.as_fd()].into_iter();
+        let handles: Vec<BorrowedFd<'_>> = root.chain(machine.handles()).chain(extra).collect();
         self.order(&Order::Finish { places }, &handles)
     }
 
@@ -88,6 +90,14 @@ impl Parent {
 /// Descriptors that the child's last steps still need are kept away from the low numbers, which these steps assign.
 pub(super) const OUT_OF_THE_WAY: i32 = 16;
 
+/// The mounts that the child gets, attached nowhere yet.
+pub(super) struct Given {
+    pub(super) root: OwnedFd,
+    pub(super) machine: Machine,
+    /// The others, with their places.
+    pub(super) extra: Vec<(String, OwnedFd)>,
+}
+
 /// The child's end.
 pub(super) struct ChildEnd {
     socket: OwnedFd,
@@ -108,12 +118,14 @@ impl ChildEnd {
         }
     }
 
-    /// Waits for the mounts: the root, and the others with their places.
-    pub(super) fn wait_for_mounts(&self) -> (OwnedFd, Vec<(String, OwnedFd)>) {
+    /// Waits for the mounts.
+    pub(super) fn wait_for_mounts(&self) -> Given {
         let (Order::Finish { places }, handles) = self.order() else { sys::exit_now(1) };
         let mut handles = handles.into_iter();
-        let Some(root) = handles.next() else { sys::exit_now(1) };
-        (root, places.into_iter().zip(handles).collect())
+        let (Some(root), Some(machine)) = (handles.next(), Machine::from_handles(&mut handles)) else {
+            sys::exit_now(1)
+        };
+        Given { root, machine, extra: places.into_iter().zip(handles).collect() }
     }
 
     pub(super) fn announce_exec(&self) {

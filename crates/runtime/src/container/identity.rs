@@ -8,6 +8,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
 use rustix::thread::{
     CapabilitiesSecureBits, capabilities_secure_bits, set_capabilities_secure_bits, set_thread_res_gid,
     set_thread_res_uid,
@@ -25,7 +27,7 @@ const IDS: u32 = 65_536;
 pub(crate) const SLOTS: u32 = (i32::MAX.cast_unsigned() - FIRST_ID) / IDS;
 
 /// A range of host ids, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct IdRange {
     slot: u32,
 }

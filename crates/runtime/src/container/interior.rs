@@ -1,4 +1,4 @@
-//! What every sandbox has inside whatever its files are: `/proc`, `/dev`, `/run`, and an empty `/sys`.
+//! What every sandbox has inside whatever its files are: `/proc`, `/dev`, `/run`, and a small `/sys`.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, fsconfig_set_string, open_tree};
 
 use super::attach::attach_at;
+use super::machine::{EMPTY, FILES, Machine};
 use crate::mount::{FIXED, FileSystem, HARMLESS, attach, copy_of_open, find, restrict};
 use crate::{Limits, RuntimeError};
 
@@ -61,7 +62,6 @@ pub(super) struct Interior {
     pts: OwnedFd,
     shm: OwnedFd,
     run: OwnedFd,
-    sys: OwnedFd,
     /// The host's device nodes, checked.
     devices: Vec<Named>,
 }
@@ -81,20 +81,19 @@ impl Interior {
             )?,
             shm: new("tmpfs", &[("mode", "1777"), ("size", &shm_size)], NO_EXEC)?,
             run: new("tmpfs", &[("mode", "755"), ("size", "16m")], HARMLESS)?,
-            sys: new("tmpfs", &[("mode", "755"), ("size", "4k"), ("nr_inodes", "1")], FIXED)?,
             devices: DEVICES.into_iter().map(host_device).collect::<Result<_, _>>()?,
         })
     }
 
-    /// Attaches them below `root`, which must be attached itself.
-    pub(super) fn attach(&self, root: BorrowedFd<'_>) -> Result<(), RuntimeError> {
+    /// Attaches them, and the machine, below `root`, which must be attached itself.
+    pub(super) fn attach(&self, root: BorrowedFd<'_>, machine: &Machine) -> Result<(), RuntimeError> {
         for (place, mount) in
-            [("proc", &self.proc), ("dev", &self.dev), ("run", &self.run), ("sys", &self.sys)]
+            [("proc", &self.proc), ("dev", &self.dev), ("run", &self.run), ("sys", &machine.sys)]
         {
             attach_at(root, place, mount.as_fd())?;
         }
         self.fill_dev().map_err(RuntimeError::io("set up /dev"))?;
-        self.guard_proc().map_err(RuntimeError::io("mask parts of /proc"))
+        self.guard_proc(machine).map_err(RuntimeError::io("mask parts of /proc"))
     }
 
     fn fill_dev(&self) -> Result<(), Errno> {
@@ -107,7 +106,7 @@ impl Interior {
     }
 
     /// Everything here is found below the handle of our own fresh `/proc`, so nothing of an image can get in between.
-    fn guard_proc(&self) -> Result<(), Errno> {
+    fn guard_proc(&self, machine: &Machine) -> Result<(), Errno> {
         for path in READ_ONLY {
             let Some(target) = self.in_proc(path)? else { continue };
             let flags = OpenTreeFlags::OPEN_TREE_CLONE
@@ -116,13 +115,17 @@ impl Interior {
                 | OpenTreeFlags::AT_RECURSIVE;
             place(&open_tree(&target, "", flags)?, FIXED | NO_EXEC, target.as_fd())?;
         }
+        let empty = find(machine.sys.as_fd(), EMPTY, OFlags::DIRECTORY)?;
         for path in MASKED {
             let Some(target) = self.in_proc(path)? else { continue };
             let is_directory = FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Directory;
-            let cover = if is_directory { self.sys.as_fd() } else { self.null() };
+            let cover = if is_directory { empty.as_fd() } else { self.null() };
             // Not NODEV: the null device shall read as empty.
             let fixed = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID;
             place(&copy_of_open(cover)?, fixed, target.as_fd())?;
+        }
+        for (path, file) in FILES.into_iter().zip(&machine.files) {
+            attach(file.as_fd(), find(self.proc.as_fd(), path, OFlags::empty())?.as_fd())?;
         }
         Ok(())
     }

@@ -28,28 +28,35 @@ pub(super) struct Layers<'a> {
     pub(super) disk_mount: BorrowedFd<'a>,
 }
 
-/// Makes the overlay for the sandbox with these ids, and makes sure that it can be written to. Overlayfs needs some
-/// inodes while it mounts; where the sandbox has used them all up, its disk's spare ones go.
+/// Makes the overlay for the sandbox with these ids, and makes sure that it can be written to.
 pub(super) fn overlay(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {
-    match writable(layers, ids, stage) {
-        Err(error) if may_lack_room(&error) && spare::give_up(layers.disk_mount) => {
-            writable(layers, ids, stage)
+    match with_room(layers, ids, || as_root_of(ids, || mount(|fs| set_by_descriptor(fs, layers)))?) {
+        Err(error) if is_of_an_older_kernel(&error) => {
+            // What has been taken off the stage cannot be attached again, so it stays there for both attempts.
+            let mounts = layers.lowers.iter().map(|lower| lower.mount.as_fd()).chain([layers.disk_mount]);
+            let staged = stage.attach(mounts)?;
+            let root = with_room(layers, ids, || as_root_of(ids, || mount(|fs| set_by_path(fs, layers)))?);
+            drop(staged);
+            root
         }
         other => other,
     }
 }
 
-fn writable(layers: &Layers<'_>, ids: IdRange, stage: &Stage) -> Result<OwnedFd, RuntimeError> {
-    let root = match as_root_of(ids, || mount(|fs| set_by_descriptor(fs, layers)))? {
-        Err(error) if is_of_an_older_kernel(&error) => {
-            let mounts = layers.lowers.iter().map(|lower| lower.mount.as_fd()).chain([layers.disk_mount]);
-            let staged = stage.attach(mounts)?;
-            let root = as_root_of(ids, || mount(|fs| set_by_path(fs, layers)))?;
-            drop(staged);
-            root?
-        }
-        other => other?,
-    };
+/// Overlayfs needs some inodes while it mounts; where the sandbox has used them all up, its disk's spare ones go.
+fn with_room(
+    layers: &Layers<'_>,
+    ids: IdRange,
+    make: impl Fn() -> Result<OwnedFd, RuntimeError>,
+) -> Result<OwnedFd, RuntimeError> {
+    let first = make().and_then(writable);
+    if first.as_ref().is_err_and(may_lack_room) && as_root_of(ids, || spare::give_up(layers.disk_mount))? {
+        return make().and_then(writable);
+    }
+    first
+}
+
+fn writable(root: OwnedFd) -> Result<OwnedFd, RuntimeError> {
     let statistics = fstatvfs(&root).map_err(RuntimeError::io("examine the new root"))?;
     if statistics.f_flag.contains(StatVfsMountFlags::RDONLY) {
         let source = std::io::Error::from_raw_os_error(libc::EROFS);

@@ -28,6 +28,24 @@ impl Process {
         Self { pid, pidfd, is_child: false }
     }
 
+    /// A process that this same process has held before it became another program.
+    pub(crate) fn kept(pid: Pid, pidfd: OwnedFd, is_child: bool) -> Self {
+        Self { pid, pidfd, is_child }
+    }
+
+    /// Whether we are its parent, who alone learns how it ended.
+    pub(crate) fn is_child(&self) -> bool {
+        self.is_child
+    }
+
+    /// Whether a signal has stopped it, or let it go on, since this was asked last; `None` if neither. Always `None` for
+    /// one that is not our child.
+    pub(crate) fn was_suspended(&self) -> Option<bool> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), options).ok().flatten()?;
+        Some(status.stopped())
+    }
+
     /// Readable once the process has ended.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()

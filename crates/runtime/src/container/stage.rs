@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 use crate::mount::{FileSystem, HARMLESS, attach};
 use crate::{RuntimeError, sys};
 
-/// A directory for mounts that are attached for a moment.
+/// A directory for mounts that are attached for a moment, and for what copies of mounts are taken of.
 pub(crate) struct Stage {
     root: OwnedFd,
 }
@@ -33,6 +33,16 @@ impl Stage {
             .map_err(failed())?;
         attach(root.as_fd(), here.as_fd()).map_err(failed())?;
         Ok(Self { root })
+    }
+
+    /// The stage that this process had before it became another program.
+    pub(crate) fn kept(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
+    /// The directory itself, where texts can be kept that all sandboxes share. It outlives the program, see [`Stage::kept`].
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     /// Attaches the mounts until the result is dropped.
@@ -70,6 +80,6 @@ impl Drop for Staged<'_> {
     }
 }
 
-fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(at: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     openat(at, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }

@@ -1,5 +1,6 @@
 //! The system call filter of a sandbox: an allow-list, with a look at the arguments of a few calls.
 
+mod spawner;
 mod table;
 mod tree;
 
@@ -77,6 +78,15 @@ const fn errno(number: i32) -> u32 {
 
 /// Builds the filter. Once is enough for all sandboxes.
 pub(crate) fn build() -> Vec<Instruction> {
+    program(table::verdict)
+}
+
+/// The filter of the spawner itself, which every sandbox inherits beside its own.
+pub(crate) fn build_for_spawner() -> Vec<Instruction> {
+    program(spawner::verdict)
+}
+
+fn program(verdict: fn(i64) -> Verdict) -> Vec<Instruction> {
     let mut program = vec![
         load(ARCH),
         next_unless_equal(ARCHITECTURE),
@@ -86,16 +96,16 @@ pub(crate) fn build() -> Vec<Instruction> {
         next_if_at_least(X32),
         ret(UNKNOWN),
     ];
-    program.extend(search(&ranges()));
+    program.extend(search(&ranges(verdict)));
     program
 }
 
 /// The verdicts in the order of their numbers, neighbours of the same kind in one.
-fn ranges() -> Vec<(u32, Code)> {
+fn ranges(verdict: fn(i64) -> Verdict) -> Vec<(u32, Code)> {
     let mut ranges: Vec<(u32, Code)> = Vec::new();
     let mut last = None;
     for number in 0..=table::END {
-        let verdict = table::verdict(number);
+        let verdict = verdict(number);
         if last.replace(verdict) != Some(verdict) {
             ranges.push((u32::try_from(number).expect("numbers start at zero"), code(verdict)));
         }
@@ -202,6 +212,16 @@ mod tests {
             };
             assert_eq!(evaluate(&program, &call(number, [0; 3])).0, expected, "system call {number}");
         }
+    }
+
+    /// The spawner's filter is inherited, so it must not take away what a sandbox may do.
+    #[test]
+    fn the_spawner_is_refused_nothing_that_a_sandbox_is_allowed() {
+        let theirs = build_for_spawner();
+        let refused = |number: u32| evaluate(&theirs, &call(number, [0; 3])).0 == DENY;
+        let all: Vec<u32> = (0..2000).filter(|number| refused(*number)).collect();
+        assert!(all.len() > 30, "{all:?}");
+        assert!(all.iter().all(|number| table::verdict(i64::from(*number)) != Verdict::Allow), "{all:?}");
     }
 
     #[test]

@@ -3,57 +3,80 @@
 use std::fs;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
 
-use super::registry::{Afterwards, Entry, Note, Phase, Registry};
+use super::registry::{Afterwards, Entry, Phase, Registry};
 use crate::Exit;
 use crate::cgroup::Group;
 use crate::container::{IdRange, Process};
+use std::path::PathBuf;
+
+/// What a later spawner needs and cannot find out otherwise; kept with the cgroup.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Note {
+    pub(super) disk: PathBuf,
+    /// Process 1, once it runs the toolbox. Where a spawner died before it wrote this, nobody has been told of the
+    /// sandbox.
+    pub(super) first: Option<First>,
+}
+
+/// A process for ever: its number may be given again, but not with the same time of start.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct First {
+    pid: i32,
+    /// In clock ticks since the host was started.
+    start_time: u64,
+}
+
+impl First {
+    /// The process that has this number now.
+    pub(super) fn now(pid: Pid) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        Some(Self { pid: pid.as_raw_nonzero().get(), start_time: start_time(&stat)? })
+    }
+
+    /// A handle of it, if it still runs.
+    fn process(self) -> Option<Process> {
+        let pid = Pid::from_raw(self.pid)?;
+        // Held before it is looked at, so that it is the one that was looked at.
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        (Self::now(pid) == Some(self)).then(|| Process::adopted(pid, pidfd))
+    }
+}
 
 impl Registry {
-    /// Enters every sandbox below our cgroup. Where nobody lives any more, the leftovers are released.
+    /// Enters every sandbox below our cgroup that is not known. Where nobody lives any more, the leftovers are released.
     pub(super) fn adopt_all(&mut self) {
         for name in self.cgroups.names().unwrap_or_default() {
+            if self.entries.contains_key(&name) {
+                continue;
+            }
             let mut entry = entry(self.cgroups.group(&name));
             if entry.phase != Phase::Alive {
                 // Without process 1 there is nothing but what is just dying.
                 entry.kill();
             }
-            self.entries.insert(name, entry);
+            self.insert(name, entry);
         }
     }
 }
 
 fn entry(group: Group) -> Entry {
-    let process = first_process(&group);
     let note = group.read_note().ok().and_then(|note| serde_json::from_slice::<Note>(&note).ok());
-    let (phase, afterwards) = match process {
+    let process = note.as_ref().and_then(|note| note.first).and_then(First::process);
+    let state = match process {
         Some(_) => (Phase::Alive, Afterwards::Remember),
         None => (Phase::Releasing(Exit::Unknown), Afterwards::Forget { remove_disk: false }),
     };
     let ids = process.as_ref().and_then(|process| IdRange::of_process(process.pid));
     let disk = note.map(|note| note.disk).unwrap_or_default();
-    Entry { process, ids, group, disk, phase, afterwards }
+    Entry { ids, disk, ..Entry::new(process, group, state) }
 }
 
-/// Process 1 of the sandbox in this cgroup.
-fn first_process(group: &Group) -> Option<Process> {
-    let pid = group.processes().ok()?.into_iter().find(|pid| is_first(*pid))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    // Between finding the number and opening it, it could have become another process's.
-    let still_there = group.processes().ok()?.contains(&pid) && is_first(pid);
-    still_there.then(|| Process::adopted(pid, pidfd))
-}
-
-/// Whether this is process 1 of a finished sandbox. The system call filter comes last, so one without it has been left
-/// in the middle of its setup, and is dying of that.
-fn is_first(pid: Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    innermost_number(&status) == Some(1) && status.lines().any(|line| line == "Seccomp:\t2")
-}
-
-fn innermost_number(status: &str) -> Option<u32> {
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    numbers.split_whitespace().last()?.parse().ok()
+/// The 22nd field; the second may hold anything, blanks and parentheses too.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -61,9 +84,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_number_is_the_last() {
-        assert_eq!(innermost_number("Name:\tx\nNSpid:\t1234\t1\nThreads:\t1\n"), Some(1));
-        assert_eq!(innermost_number("NSpid:\t1234\n"), Some(1234));
-        assert_eq!(innermost_number("Name:\tx\n"), None);
+    fn the_time_of_start_is_found_behind_any_name() {
+        let line = "42 (a ) S (b) R 7 40 39 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 1 0 555 1000 7";
+        assert_eq!(start_time(line), Some(555));
+        assert_eq!(start_time("42 (a"), None);
+    }
+
+    #[test]
+    fn a_number_that_was_given_again_is_somebody_else() {
+        let own = First::now(rustix::process::getpid()).expect("this process");
+        assert!(own.process().is_some());
+        assert!(First { start_time: own.start_time + 1, ..own }.process().is_none());
     }
 }

@@ -2,17 +2,20 @@
 //! sandbox and outlives the gateway.
 
 mod adopt;
+mod confine;
 mod create;
+mod events;
 mod peers;
 mod registry;
 mod requests;
 mod serve;
+mod take_over;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -20,11 +23,14 @@ use rustix::io::Errno;
 
 use crate::cgroup::Cgroups;
 use crate::container::{IdRange, Stage};
-use crate::rendezvous::{self, EXIT_BUSY, LOCK, SOCKET};
+use crate::rendezvous::{self, EXIT_BUSY, LOCK, PROCESS_NAME, SOCKET};
 use crate::sys::{self, Disposition, LISTENER_FD};
 use crate::{RuntimeError, seccomp};
 use registry::Registry;
-use serve::Server;
+use serve::{Post, Server};
+
+/// Begins the arguments of a spawner that goes on as another program, see [`take_over`].
+const RESUME_ARG: &str = "--resume";
 
 /// Runs the spawner; `args` are those after [`crate::SPAWNER_ARG`], as [`crate::Spawner`] passes them. To be called
 /// first thing in `main`, while the process has one thread.
@@ -32,7 +38,7 @@ use serve::Server;
 /// The process that is started here forks off the one that serves, and returns as soon as that can be reached. The
 /// other one returns when it is not needed any more.
 pub fn spawner_main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match run(args.collect()) {
+    match run(&args.collect::<Vec<_>>()) {
         Ok(Outcome::Served) => ExitCode::SUCCESS,
         Ok(Outcome::Busy) => u8::try_from(EXIT_BUSY).map_or(ExitCode::FAILURE, ExitCode::from),
         Err(error) => {
@@ -50,11 +56,24 @@ enum Outcome {
     Busy,
 }
 
-fn run(args: Vec<OsString>) -> Result<Outcome, RuntimeError> {
-    let [run_dir, instance] =
-        args.try_into().map_err(|_| refused("it takes a run directory and an instance"))?;
-    let instance = instance.into_string().map_err(|_| refused("the instance is not text"))?;
-    rendezvous::validate_instance(&instance)?;
+fn run(args: &[OsString]) -> Result<Outcome, RuntimeError> {
+    match args {
+        [run_dir, instance] => start(Path::new(run_dir), text(instance)?),
+        // The first two are for people who look at lists of processes.
+        [_, _, flag, number] if flag == RESUME_ARG => {
+            take_over::resume(text(number)?)?.run();
+            Ok(Outcome::Served)
+        }
+        _ => Err(refused("it takes a run directory and an instance")),
+    }
+}
+
+fn text(arg: &OsStr) -> Result<&str, RuntimeError> {
+    arg.to_str().ok_or_else(|| refused("an argument is not text"))
+}
+
+fn start(run_dir: &Path, instance: &str) -> Result<Outcome, RuntimeError> {
+    rendezvous::validate_instance(instance)?;
     if !rustix::process::geteuid().is_root() {
         let why = "the spawner must be started by root".to_owned();
         return Err(RuntimeError::Unsupported { what: "sandboxes".into(), why });
@@ -62,27 +81,32 @@ fn run(args: Vec<OsString>) -> Result<Outcome, RuntimeError> {
     debug_assert_eq!(threads(), Some(1), "the spawner must have one thread");
     // Whatever our caller forgot to keep for itself must not live on in us, nor get into a sandbox.
     sys::close_from(LISTENER_FD).map_err(RuntimeError::io("close inherited descriptors"))?;
-    let run_dir = PathBuf::from(run_dir);
-    let Some(lock) = take_lock(&run_dir)? else { return Ok(Outcome::Busy) };
-    let server = prepare(&run_dir, &instance)?;
+    let Some(lock) = take_lock(run_dir)? else { return Ok(Outcome::Busy) };
+    let (post, registry) = prepare(run_dir, instance, lock)?;
     if sys::fork().map_err(RuntimeError::io("leave the process that started us"))?.is_some() {
         // The other one serves by now, as far as anybody can see: the socket is listening.
         return Ok(Outcome::Served);
     }
-    settle_down().map_err(RuntimeError::io("become a process of our own"))?;
-    server.run();
-    drop(lock);
+    settle_down(&post.lock).map_err(RuntimeError::io("become a process of our own"))?;
+    // Made here, since what it waits on is of the process that made it.
+    Server::new(post, registry, Vec::new())?.run();
     Ok(Outcome::Served)
 }
 
 /// Everything that can fail, done while somebody still reads our errors.
-fn prepare(run_dir: &Path, instance: &str) -> Result<Server, RuntimeError> {
+fn prepare(run_dir: &Path, instance: &str, lock: File) -> Result<(Post, Registry), RuntimeError> {
     let directory = open_directory(run_dir)?;
     let stage = Stage::new(directory.as_fd())?;
-    let registry =
-        Registry::new(Cgroups::open(instance)?, seccomp::build(), stage, IdRange::first_of(instance));
+    let mut registry = new_registry(Cgroups::open(instance)?, stage, instance);
+    registry.adopt_all();
     let listener = listen(&directory).map_err(RuntimeError::io("listen for clients"))?;
-    Ok(Server::new(directory, listener, registry))
+    confine::confine().map_err(RuntimeError::io("give up rights that the spawner does not need"))?;
+    let (run_dir, instance) = (run_dir.to_owned(), instance.to_owned());
+    Ok((Post { run_dir, instance, directory, lock, listener }, registry))
+}
+
+fn new_registry(cgroups: Cgroups, stage: Stage, instance: &str) -> Registry {
+    Registry::new(cgroups, seccomp::build(), stage, IdRange::first_of(instance))
 }
 
 /// The lock that says that a spawner serves this directory; `None` if another one does.
@@ -119,18 +143,20 @@ fn remove_socket(directory: &OwnedFd) {
 }
 
 /// Lets go of all that ties us to whoever started us.
-fn settle_down() -> io::Result<()> {
+fn settle_down(mut lock: &File) -> io::Result<()> {
     rustix::process::setsid()?;
+    lock.set_len(0)?;
+    lock.write_all(std::process::id().to_string().as_bytes())?;
     rustix::process::chdir("/")?;
     // What is private is made so by name; the directories that sandboxes see must stay open to them.
     rustix::process::umask(Mode::from_raw_mode(0o022));
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE] {
         sys::set_signal(signal, &Disposition::Ignore);
     }
-    // Otherwise nobody could be waited for.
+    // Otherwise nobody could be waited for. The signal itself is read from a descriptor.
     sys::set_signal(libc::SIGCHLD, &Disposition::Default);
     sys::unblock_signals();
-    sys::set_process_name(c"sandgate-spawn");
+    rustix::thread::set_name(PROCESS_NAME)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     for standard in 0..LISTENER_FD {
         sys::duplicate_onto(null.as_fd(), standard)?;

@@ -14,6 +14,8 @@ pub(super) struct Client {
     pub(super) id: u64,
     /// Whether both sides speak the same version.
     pub(super) greeted: bool,
+    /// Whether it is told of what happens unasked.
+    pub(super) watching: bool,
     socket: OwnedFd,
 }
 
@@ -23,7 +25,12 @@ impl Client {
         let socket = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
         let peer = socket_peercred(&socket).ok()?;
         let known = peer.uid.is_root() || peer.uid == rustix::process::geteuid();
-        known.then_some(Self { id, greeted: false, socket })
+        known.then_some(Self::kept(id, socket, (false, false)))
+    }
+
+    /// A connection that this process had before it became another program.
+    pub(super) fn kept(id: u64, socket: OwnedFd, (greeted, watching): (bool, bool)) -> Self {
+        Self { id, greeted, watching, socket }
     }
 
     /// Readable when a request has come.

@@ -1,13 +1,13 @@
 //! All containers, and what becomes of each: alive, then being released, then remembered until somebody has asked.
 
-use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use libc::sock_filter as Instruction;
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{Cgroups, Group};
+use super::events::{Events, Token};
+use crate::cgroup::{Cgroups, Group, MemoryEvents};
 use crate::container::{IdRange, Process, Stage};
 use crate::{ContainerStatus, Exit, RuntimeError, disk};
 
@@ -19,6 +19,11 @@ pub(super) struct Registry {
     /// Where the search for ids begins.
     first_ids: IdRange,
     pub(super) entries: BTreeMap<String, Entry>,
+    /// The names by the numbers that stand in tokens.
+    numbers: HashMap<u64, String>,
+    next_number: u64,
+    /// Those whose events are not waited for yet.
+    unwatched: Vec<String>,
 }
 
 /// One container.
@@ -32,10 +37,14 @@ pub(super) struct Entry {
     pub(super) disk: PathBuf,
     pub(super) phase: Phase,
     pub(super) afterwards: Afterwards,
+    pub(super) suspended: bool,
+    pub(super) oom_kills: u64,
+    /// From when its events are waited for until process 1 has ended.
+    pub(super) memory: Option<MemoryEvents>,
 }
 
 /// Where a container is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     Alive,
     /// Process 1 has been told to end.
@@ -47,7 +56,7 @@ pub(super) enum Phase {
 }
 
 /// What to do once all is free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Afterwards {
     /// Keep the entry, to tell how it ended.
     Remember,
@@ -55,26 +64,69 @@ pub(super) enum Afterwards {
     Forget { remove_disk: bool },
 }
 
-/// What a later spawner needs and cannot find out otherwise; kept with the cgroup.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Note {
-    pub(super) disk: PathBuf,
+/// What a container's registration with the [`Events`] has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Its state is another one, unasked.
+    Changed,
+    /// Nothing that anybody has to be told.
+    Nothing,
 }
 
 impl Registry {
     pub(super) fn new(cgroups: Cgroups, filter: Vec<Instruction>, stage: Stage, first_ids: IdRange) -> Self {
-        let mut registry = Self { cgroups, filter, stage, first_ids, entries: BTreeMap::new() };
-        registry.adopt_all();
-        registry
+        Self {
+            cgroups,
+            filter,
+            stage,
+            first_ids,
+            entries: BTreeMap::new(),
+            numbers: HashMap::new(),
+            next_number: 0,
+            unwatched: Vec::new(),
+        }
     }
 
-    /// The living ones with their handles, to be watched.
-    pub(super) fn living(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
-        let running = |entry: &Entry| matches!(entry.phase, Phase::Alive | Phase::Ending);
-        self.entries.iter().filter(move |(_, entry)| running(entry)).filter_map(|(name, entry)| {
-            let process = entry.process.as_ref()?;
-            Some((name.as_str(), process.pidfd()))
-        })
+    /// Enters a container.
+    pub(super) fn insert(&mut self, name: String, entry: Entry) {
+        if entry.is_running() {
+            self.unwatched.push(name.clone());
+        }
+        self.entries.insert(name, entry);
+    }
+
+    /// Begins to wait for the events of containers that are new. Where that fails it is tried again by the next call.
+    pub(super) fn watch_new(&mut self, events: &Events) {
+        for name in std::mem::take(&mut self.unwatched) {
+            let number = self.next_number;
+            self.next_number += 1;
+            if self.watch(events, &name, number).is_err() {
+                self.unwatched.push(name);
+            }
+        }
+    }
+
+    fn watch(&mut self, events: &Events, name: &str, number: u64) -> Result<(), rustix::io::Errno> {
+        let Some(entry) = self.entries.get_mut(name) else { return Ok(()) };
+        let Some(process) = &entry.process else { return Ok(()) };
+        events.add(process.pidfd(), Token::Process(number))?;
+        self.numbers.insert(number, name.to_owned());
+        // Without it a kill is noticed when process 1 ends of it, and not before.
+        if let Ok(memory) = self.cgroups.watch_memory(name) {
+            let _ = events.add_for(&memory, Token::Memory(number), memory.flags());
+            entry.memory = Some(memory);
+        }
+        Ok(())
+    }
+
+    /// Whether some container's events are not waited for yet.
+    pub(super) fn has_unwatched(&self) -> bool {
+        !self.unwatched.is_empty()
+    }
+
+    /// The container of a token.
+    pub(super) fn name_of(&self, number: u64) -> Option<String> {
+        self.numbers.get(&number).cloned()
     }
 
     /// Whether the kernel is still taking something down.
@@ -97,13 +149,46 @@ impl Registry {
         self.first_ids.next_free(self.entries.values().filter_map(|entry| entry.ids))
     }
 
-    /// Takes note that process 1 of this container has ended.
-    pub(super) fn reap(&mut self, name: &str) {
-        if let Some(entry) = self.entries.get_mut(name)
-            && let Some(exit) = entry.process.as_ref().and_then(Process::reap)
-        {
-            entry.phase = Phase::Releasing(exit);
+    /// Takes note that process 1 of the container of this number has ended.
+    pub(super) fn reap(&mut self, number: u64, events: &Events) -> News {
+        let entry = self.numbers.get(&number).and_then(|name| self.entries.get_mut(name));
+        let Some(entry) = entry else { return News::Nothing };
+        let Some(process) = &entry.process else { return News::Nothing };
+        let Some(exit) = process.reap() else { return News::Nothing };
+        events.remove(process.pidfd());
+        if let Some(memory) = entry.memory.take() {
+            entry.oom_kills = memory.kills();
+            events.remove(&memory);
         }
+        self.numbers.remove(&number);
+        let unasked = entry.phase == Phase::Alive;
+        entry.phase = Phase::Releasing(exit);
+        if unasked { News::Changed } else { News::Nothing }
+    }
+
+    /// Looks how many processes of the container of this number the kernel has killed for want of memory.
+    pub(super) fn count_kills(&mut self, number: u64) -> News {
+        let entry = self.numbers.get(&number).and_then(|name| self.entries.get_mut(name));
+        let Some((entry, kills)) = entry.and_then(|entry| {
+            let kills = entry.memory.as_ref()?.kills();
+            Some((entry, kills))
+        }) else {
+            return News::Nothing;
+        };
+        let grown = kills > entry.oom_kills;
+        entry.oom_kills = kills;
+        if grown { News::Changed } else { News::Nothing }
+    }
+
+    /// Looks which first processes a signal has stopped, or let go on, since the last time; returns their names.
+    pub(super) fn look_for_suspended(&mut self) -> Vec<String> {
+        let running = self.entries.iter_mut().filter(|(_, entry)| entry.is_running());
+        running
+            .filter_map(|(name, entry)| {
+                let suspended = entry.process.as_ref()?.was_suspended()?;
+                (std::mem::replace(&mut entry.suspended, suspended) != suspended).then(|| name.clone())
+            })
+            .collect()
     }
 
     /// Releases what can be released by now; returns the names of the containers that are done with it.
@@ -134,6 +219,12 @@ impl Registry {
         (page, rest.next().is_some())
     }
 
+    /// The state of one container.
+    pub(super) fn status(&self, name: &str) -> Option<ContainerStatus> {
+        let entry = self.entries.get(name).filter(|entry| entry.afterwards == Afterwards::Remember)?;
+        Some(entry.status(name))
+    }
+
     /// Drops the entry of a container that failed to start.
     fn forget(&mut self, name: &str) {
         let Some(Entry { afterwards: Afterwards::Forget { remove_disk }, disk, .. }) = self.entries.get(name)
@@ -149,6 +240,25 @@ impl Registry {
 }
 
 impl Entry {
+    /// A container that nothing is known to have happened to.
+    pub(super) fn new(
+        process: Option<Process>,
+        group: Group,
+        (phase, afterwards): (Phase, Afterwards),
+    ) -> Self {
+        Self {
+            process,
+            ids: None,
+            group,
+            disk: PathBuf::new(),
+            phase,
+            afterwards,
+            suspended: false,
+            oom_kills: 0,
+            memory: None,
+        }
+    }
+
     /// Ends it. [`Registry::reap`] and [`Registry::release`] do the rest.
     pub(super) fn kill(&mut self) {
         if self.phase == Phase::Alive {
@@ -164,6 +274,10 @@ impl Entry {
         self.process.as_ref().map_or(0, |process| process.pid.as_raw_nonzero().get())
     }
 
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Alive | Phase::Ending)
+    }
+
     /// Whether the cgroup is gone and the disk unused. An error here is not a state of the sandbox, so it is tried
     /// again like one that is busy.
     fn is_free(&self) -> bool {
@@ -176,6 +290,13 @@ impl Entry {
             Phase::Alive | Phase::Ending => None,
             Phase::Releasing(exit) | Phase::Dead(exit) => Some(exit),
         };
-        ContainerStatus { name: name.to_owned(), pid: self.pid(), alive: exit.is_none(), exit }
+        ContainerStatus {
+            name: name.to_owned(),
+            pid: self.pid(),
+            alive: exit.is_none(),
+            exit,
+            suspended: self.suspended && exit.is_none(),
+            oom_kills: self.oom_kills,
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::create::Given;
 use super::registry::{Entry, Phase, Registry};
 use crate::protocol::{Received, Reply, Request};
 use crate::spec::{validate_name, validate_path};
-use crate::{ContainerSpec, RuntimeError, disk};
+use crate::{ContainerSpec, Lap, RuntimeError, disk};
 
 /// How many containers one reply lists; their names are bounded, so it fits.
 const PAGE: usize = 256;
@@ -31,7 +31,11 @@ impl Registry {
     /// Does as much of the request as can be done now.
     pub(super) fn step(&mut self, request: Received<Request>) -> Step {
         match &request.message {
-            Request::Hello { .. } => Step::Reply(refused("it has been greeted before")),
+            Request::Hello { .. } | Request::TakeOver | Request::Watch => {
+                Step::Reply(refused("this is between the connection and us"))
+            }
+            Request::Ping => Step::Reply(Reply::Done),
+            Request::Status { name } => Step::Reply(Reply::Status(self.status(name))),
             Request::List { after } => {
                 let (containers, more) = self.list(after.as_deref(), PAGE);
                 Step::Reply(Reply::Listed { containers, more })
@@ -54,7 +58,7 @@ impl Registry {
     /// Answers with the container of that name: the living one, or a new one.
     fn provide(&mut self, spec: &ContainerSpec, mut request: Received<Request>) -> Step {
         match self.entries.get(&spec.name).map(|entry| entry.phase) {
-            Some(Phase::Alive) => return self.created(&spec.name, true),
+            Some(Phase::Alive) => return self.created(&spec.name, true, Vec::new()),
             Some(Phase::Ending | Phase::Releasing(_)) => {
                 return Step::Wait(spec.name.clone(), Then::Retry(request));
             }
@@ -64,7 +68,7 @@ impl Registry {
             return Step::Reply(refused("a create comes with two handles"));
         };
         match self.create(spec, Given { listener, toolbox }) {
-            Ok(()) => self.created(&spec.name, false),
+            Ok(laps) => self.created(&spec.name, false, laps),
             Err(error) if self.is_releasing_one(&spec.name) => {
                 Step::Wait(spec.name.clone(), Then::Reply(Reply::Failed(error)))
             }
@@ -72,9 +76,9 @@ impl Registry {
         }
     }
 
-    fn created(&self, name: &str, existing: bool) -> Step {
+    fn created(&self, name: &str, existing: bool, laps: Vec<Lap>) -> Step {
         let pid = self.entries.get(name).map_or(0, Entry::pid);
-        Step::ReplyWithHandle(Reply::Created { pid, existing }, name.to_owned())
+        Step::ReplyWithHandle(Reply::Created { pid, existing, laps }, name.to_owned())
     }
 
     /// Ends the container, and takes its disk if one is given, once it is free.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sandgate_runtime::ContainerSpec;
+use sandgate_runtime::{ContainerSpec, Lap};
 
 use crate::world::World;
 
@@ -13,10 +13,11 @@ pub(crate) const BENCH_ARG: &str = "__bench";
 pub(crate) fn main() -> ExitCode {
     let world = World::new();
     let runs = 200;
+    let mut laps = Vec::new();
     let [mut create, mut kill, mut again, mut delete] = [const { Vec::new() }; 4];
     for run in 0..runs {
         let spec = world.spec(&format!("bench-{run}"), "sleep 1000");
-        create.push(timed(|| drop(world.create(&spec))));
+        create.push(timed(|| laps.push(world.create(&spec).0.laps)));
         kill.push(timed(|| world.spawner.kill(&spec.name).expect("kill")));
         again.push(timed(|| drop(world.create(&spec))));
         delete.push(timed(|| world.spawner.delete(&spec.name, &spec.disk.path).expect("delete")));
@@ -24,6 +25,7 @@ pub(crate) fn main() -> ExitCode {
     for (name, times) in [("create", create), ("kill", kill), ("start again", again), ("delete", delete)] {
         report(name, times);
     }
+    report_laps(&laps);
     many(&world);
     world.end();
     ExitCode::SUCCESS
@@ -43,6 +45,16 @@ fn many(world: &World) {
     };
     println!("create 200   {:?}", each(&|spec| drop(world.create(spec))));
     println!("delete 200   {:?}", each(&|spec| world.delete(spec)));
+}
+
+/// The median of each step of a create.
+fn report_laps(creates: &[Vec<Lap>]) {
+    for (number, lap) in creates[0].iter().enumerate() {
+        let mut micros: Vec<u64> =
+            creates.iter().filter_map(|laps| laps.get(number)).map(|lap| lap.micros).collect();
+        micros.sort_unstable();
+        println!("{:30} {:6} us", lap.step, micros[micros.len() / 2]);
+    }
 }
 
 fn timed(work: impl FnOnce()) -> Duration {

@@ -94,9 +94,11 @@ fn a_full_disk_is_the_sandboxes_own(world: &World) {
 
 /// More than once, and with what the start before has left taken as well.
 fn a_disk_without_inodes_starts_again(world: &World) {
-    let fill = "cd /home/daytona; mkdir -p many; cd many; seq 1 20000 | xargs touch 2>/dev/null; \
+    let fill = "cd /home/daytona; mkdir -p many; cd many; seq 1 5000 | xargs touch 2>/dev/null; \
         df --output=iavail / | tail -n 1 >&3; ls | wc -l >&3; echo end >&3; sleep 1000";
-    let spec = world.spec("inodes", fill);
+    let mut spec = world.spec("inodes", fill);
+    // A small disk has few of them: a little over four thousand.
+    spec.disk.bytes = 16 * MIB;
     let mut before = 1000;
     for round in 0..4 {
         let (_container, output) = world.create(&spec);

@@ -5,9 +5,14 @@
 mod basics;
 mod bench;
 mod controllers;
+mod death;
+mod host;
 mod hostile;
+mod injection;
+mod kernel;
 mod lifecycle;
 mod limits;
+mod machine;
 mod probe;
 mod runner;
 mod spawner;
@@ -29,10 +34,14 @@ fn main() -> ExitCode {
                 basics::TESTS,
                 walls::TESTS,
                 limits::TESTS,
+                machine::TESTS,
                 controllers::TESTS,
                 lifecycle::TESTS,
                 hostile::TESTS,
+                injection::TESTS,
                 spawner::TESTS,
+                death::TESTS,
+                kernel::TESTS,
             ];
             runner::run(first.into_iter().chain(args), &suites.concat())
         }

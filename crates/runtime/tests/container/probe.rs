@@ -87,8 +87,8 @@ fn calls() -> String {
 }
 
 /// The error of a system call, or its result as text.
-fn call(number: i64, args: [i64; 5]) -> Result<i64, Error> {
-    // SAFETY: every call of the lists is refused before the kernel looks at memory; where it would not be, the
+pub(crate) fn call(number: i64, args: [i64; 5]) -> Result<i64, Error> {
+    // SAFETY: every call that is tried is refused before the kernel looks at memory; where it would not be, the
     // pointers are null or to a C string.
     let result = unsafe { libc::syscall(number, args[0], args[1], args[2], args[3], args[4]) };
     if result == -1 { Err(Error::last_os_error()) } else { Ok(result) }

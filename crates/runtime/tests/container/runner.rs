@@ -11,6 +11,12 @@ use crate::world::World;
 /// All tests, under the one name that a test runner is told which would start a process for each.
 const ALL: &str = "all";
 
+/// The test that comes last, whatever was chosen.
+const LAST: &str = "nothing_is_left_at_the_end";
+
+/// Prints the names of the chosen tests, one a line, for whoever must see that all of them have run.
+const NAMES: &str = "--names";
+
 /// A test with its name.
 pub(crate) type Test = (&'static str, fn(&World));
 
@@ -23,33 +29,43 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, tests: &[Test]) -> ExitC
         }
         return ExitCode::SUCCESS;
     }
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-') && *arg != ALL).collect();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
+    let chosen: Vec<Test> = tests.iter().filter(|(name, _)| wanted(name)).copied().collect();
+    if args.iter().any(|arg| arg == NAMES) {
+        chosen.iter().map(|(name, _)| *name).chain([LAST]).for_each(|name| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
     if !rustix::process::geteuid().is_root() {
         println!("\nSKIPPED: {} tests of real containers need root\n", tests.len());
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-') && *arg != ALL).collect();
-    let chosen =
-        tests.iter().filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(*f)));
-    let world = World::new();
-    let checked = |test: fn(&World)| {
-        test(&world);
-        world.assert_empty();
-    };
-    let mut failed: Vec<&str> = Vec::new();
-    for (name, test) in chosen {
-        if !passes(name, || checked(*test)) {
-            failed.push(name);
-            world.clear();
-        }
-    }
-    if !passes("nothing_is_left_at_the_end", || world.end()) {
-        failed.push("nothing_is_left_at_the_end");
-    }
+    let failed = run_all(&chosen);
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
     println!("\nfailed: {}", failed.join(", "));
     ExitCode::FAILURE
+}
+
+/// Runs the tests in one world and returns the names of those that failed.
+fn run_all(tests: &[Test]) -> Vec<&'static str> {
+    let world = World::new();
+    let checked = |test: fn(&World)| {
+        test(&world);
+        world.assert_empty();
+    };
+    let mut failed = Vec::new();
+    for (name, test) in tests {
+        if !passes(name, || checked(*test)) {
+            failed.push(*name);
+            world.clear();
+        }
+    }
+    if !passes(LAST, || world.end()) {
+        failed.push(LAST);
+    }
+    failed
 }
 
 fn passes(name: &str, test: impl FnOnce()) -> bool {

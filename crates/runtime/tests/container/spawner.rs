@@ -21,6 +21,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("it_leaves_when_unused", it_leaves_when_unused),
     ("it_outlives_its_clients", it_outlives_its_clients),
     ("garbage_from_a_client_harms_nobody", garbage_from_a_client_harms_nobody),
+    ("too_many_clients_are_turned_away", too_many_clients_are_turned_away),
+    ("another_build_takes_over_in_the_same_process", another_build_takes_over_in_the_same_process),
+    ("a_program_that_cannot_run_takes_nothing_over", a_program_that_cannot_run_takes_nothing_over),
+    ("one_that_is_frozen_is_replaced", one_that_is_frozen_is_replaced),
+    ("it_has_no_right_that_it_does_not_need", it_has_no_right_that_it_does_not_need),
 ];
 
 fn it_has_one_thread_and_no_environment(world: &World) {
@@ -32,9 +37,9 @@ fn it_has_one_thread_and_no_environment(world: &World) {
     for fd in 0..3 {
         assert_eq!(fs::read_link(format!("/proc/{pid}/fd/{fd}")).expect("fd").to_str(), Some("/dev/null"));
     }
-    // Nothing but its own: the directory, the lock, the listener and the client.
+    // Nothing but its own: the directory, the lock, the listener, the stage, what it waits on, and clients.
     let handles = children(Path::new(&format!("/proc/{pid}/fd")));
-    assert!(handles.len() <= 3 + 3 + 16, "{handles:?}");
+    assert!(handles.len() <= 3 + 6 + 16, "{handles:?}");
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
     let session = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3)).map(str::to_owned);
     assert_eq!(session, Some(pid.to_string()), "a session of its own");
@@ -170,6 +175,127 @@ fn garbage_from_a_client_harms_nobody(world: &World) {
     let pid = world.spawner_pid();
     world.spawner.list().expect("list");
     assert_eq!(world.spawner_pid(), pid);
+}
+
+/// Whoever comes too late is cut off, and everybody else is served.
+fn too_many_clients_are_turned_away(world: &World) {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let address = SocketAddrUnix::new(world.path("run/spawner.sock")).expect("an address");
+    let sockets: Vec<_> = (0..600)
+        .map(|_| {
+            let flags = SocketFlags::CLOEXEC;
+            let socket =
+                socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("socket");
+            connect(&socket, &address).expect("connect");
+            socket
+        })
+        .collect();
+    let mut answer = [0; 16];
+    let last = sockets.last().expect("a socket");
+    assert_eq!(rustix::io::read(last, &mut answer).unwrap_or(0), 0, "the last one is cut off");
+    world.spawner.list().expect("an old client is served");
+    drop(sockets);
+    let spec = world.spec("after-the-crowd", "sleep 1000");
+    world.create(&spec);
+    world.delete(&spec);
+}
+
+/// The test's own program under another name, which is another file.
+fn other_build(world: &World, name: &str) -> SpawnerOptions {
+    let program = world.path(name);
+    fs::copy(std::env::current_exe().expect("our program"), &program).expect("a copy");
+    SpawnerOptions { program, ..options(world.dir.path(), &world.instance) }
+}
+
+fn another_build_takes_over_in_the_same_process(_shared: &World) {
+    let world = World::new();
+    let specs = [world.spec("first", "sleep 1000"), world.spec("second", "sleep 1000; exit 7")];
+    let living = specs.each_ref().map(|spec| world.create(spec).0);
+    let pid = world.spawner_pid().expect("a spawner");
+    let mut watch = world.spawner.watch().expect("a watch");
+    let newer = other_build(&world, "newer");
+    let program = newer.program.clone();
+    let client = Spawner::connect(newer).expect("the same spawner");
+    assert_eq!(world.spawner_pid(), Some(pid), "the process is the same");
+    assert_eq!(fs::read_link(format!("/proc/{pid}/exe")).expect("its program"), program);
+    let alive: Vec<i32> = client.list().expect("list").iter().filter(|c| c.alive).map(|c| c.pid).collect();
+    assert_eq!(alive, [living[0].pid, living[1].pid]);
+    // Clients from before are still served. They are of the older build, so a new connection of theirs would take over again.
+    assert_eq!(world.spawner.status("first").expect("status").map(|status| status.pid), Some(living[0].pid));
+    // It is still their parent, so how they end is known; and whoever watched goes on to hear of it.
+    kill_process(Pid::from_raw(living[0].pid).expect("a pid"), Signal::KILL).expect("kill");
+    until("it is told", || watch.poll().expect("the connection lives").as_deref() == Some("first"));
+    let exit = || client.status("first").expect("status").and_then(|status| status.exit);
+    until("its end is known", || exit() == Some(Exit::Signal(9)));
+    let third = world.spec("third", "sleep 1000");
+    world.create(&third);
+    // No descriptor of the take-over is left in it, nor in a sandbox.
+    let handles = children(Path::new(&format!("/proc/{pid}/fd"))).len();
+    assert!(handles < 40, "{handles} descriptors");
+    for spec in specs.iter().chain([&third]) {
+        world.delete(spec);
+    }
+    drop((client, watch));
+    world.end();
+}
+
+fn a_program_that_cannot_run_takes_nothing_over(_shared: &World) {
+    let world = World::new();
+    let spec = world.spec("stays", "sleep 1000");
+    let (container, _output) = world.create(&spec);
+    let pid = world.spawner_pid();
+    let program = world.path("no-program");
+    fs::write(&program, "not a program").expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("permissions");
+    let options = SpawnerOptions { program, ..options(world.dir.path(), &world.instance) };
+    let client = Spawner::connect(options).expect("the spawner as it is");
+    assert_eq!(client.list().expect("list")[0].pid, container.pid);
+    assert_eq!(world.spawner_pid(), pid);
+    let second = world.spec("inherits-nothing", "ls /proc/self/fd | wc -l >&3; sleep 1000");
+    let (_container, output) = world.create(&second);
+    assert!(output.line().parse::<usize>().expect("a number") <= 6, "a sandbox has inherited descriptors");
+    world.delete(&spec);
+    world.delete(&second);
+    drop(client);
+    world.end();
+}
+
+fn one_that_is_frozen_is_replaced(_shared: &World) {
+    let world = World::new();
+    let specs = ["one", "two"].map(|name| world.spec(name, "sleep 1000"));
+    let before = specs.each_ref().map(|spec| world.create(spec).0.pid);
+    let frozen = world.spawner_pid().expect("a spawner");
+    kill_process(Pid::from_raw(frozen).expect("a pid"), Signal::STOP).expect("stop");
+    let newcomer = world.spec("newcomer", "sleep 1000");
+    world.create(&newcomer);
+    assert_ne!(world.spawner_pid(), Some(frozen));
+    let after =
+        specs.each_ref().map(|spec| world.spawner.status(&spec.name).expect("status").expect("known").pid);
+    assert_eq!(after, before, "its sandboxes were adopted");
+    // A fresh client meets a frozen one as well.
+    let frozen = world.spawner_pid().expect("a spawner");
+    kill_process(Pid::from_raw(frozen).expect("a pid"), Signal::STOP).expect("stop");
+    let client = Spawner::connect(options(world.dir.path(), &world.instance)).expect("a spawner");
+    client.ping().expect("an answer");
+    drop(client);
+    for spec in specs.iter().chain([&newcomer]) {
+        world.delete(spec);
+    }
+    world.end();
+}
+
+fn it_has_no_right_that_it_does_not_need(world: &World) {
+    let pid = world.spawner_pid().expect("a spawner");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let set = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        u64::from_str_radix(line.trim(), 16).expect("a number")
+    };
+    let [module, raw_io, boot, time, bpf] = [16, 17, 22, 25, 39].map(|number| 1_u64 << number);
+    for name in ["CapPrm:", "CapEff:", "CapBnd:"] {
+        assert_eq!(set(name) & (module | raw_io | boot | time | bpf), 0, "{name}");
+    }
+    assert!(status.contains("Seccomp:\t2\n"), "{status}");
 }
 
 fn kill_spawner(world: &World) {

@@ -13,6 +13,7 @@ use sandgate_runtime::{
 };
 use tempfile::TempDir;
 
+use crate::host;
 use crate::probe::PROBE_ARG;
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -128,6 +129,10 @@ impl World {
         assert_eq!(disks, [""; 0], "disks");
         assert_eq!(self.loops(), Vec::<PathBuf>::new(), "loop devices");
         assert_eq!(host_mounts(), self.mounts, "mounts of the host");
+        let spawner = self.spawner_pid();
+        assert_eq!(host::processes(&self.instance, spawner), [""; 0], "processes");
+        let namespaces = spawner.map(host::held_namespaces).unwrap_or_default();
+        assert_eq!(namespaces, [""; 0], "namespaces that the spawner holds");
     }
 
     /// Removes what a failed test has left, so that it does not fail the others.

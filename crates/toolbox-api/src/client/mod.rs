@@ -6,6 +6,7 @@
 
 mod answer;
 mod error;
+mod lines;
 mod unix;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -24,8 +25,9 @@ use hyper_util::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::types::{ExecuteRequest, ExecuteResponse};
+use crate::types::{ExecuteRequest, ExecuteResponse, STREAM_PATH, StreamRequest};
 pub use error::{BodyError, ClientError};
+pub use lines::Lines;
 use unix::UnixConnector;
 
 /// A request body: any stream of bytes.
@@ -117,6 +119,21 @@ impl ToolboxClient {
                 tokio::time::timeout(deadline, answer).await.map_err(ClientError::interrupted)?
             }
         }
+    }
+
+    /// Starts one command and gives the lines of its answer, each a [`crate::StreamEvent`]. Dropping them kills the command.
+    pub async fn stream(&self, command: &StreamRequest) -> Result<Lines, ClientError> {
+        let body = serde_json::to_vec(command).map_err(ClientError::malformed)?;
+        self.lines(json_post(STREAM_PATH, body)).await
+    }
+
+    /// Sends `request` and gives the lines of its answer; an error status becomes [`ClientError::Refused`].
+    pub async fn lines(&self, request: Request<ToolboxBody>) -> Result<Lines, ClientError> {
+        let answer = self.send(request).await?;
+        if !answer.status().is_success() {
+            return Err(answer::refusal(answer, self.answer_limit).await);
+        }
+        Ok(Lines::new(answer.into_body()))
     }
 
     /// Whether the daemon answers at all.

@@ -1,0 +1,173 @@
+//! Hearing from the spawner what happens to sandboxes, and saying why they are as they are.
+
+use super::{ContainerSandboxService, Shared, failed};
+use async_trait::async_trait;
+use sandgate_core::{Change, ExternalName, Observed, SandboxRef, ServiceError, Sighting, Watch};
+use sandgate_runtime::{ContainerStatus, Exit, RuntimeError};
+use sandgate_toolbox_api::ToolboxClient;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// How often the spawner is asked whether it still works, since one that does not tells nothing.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Between two tries to reach a spawner that cannot be started.
+const RETRY: Duration = Duration::from_secs(1);
+/// A toolbox that waits for requests answers in less than a millisecond.
+const ANSWER: Duration = Duration::from_millis(750);
+
+const OUT_OF_MEMORY: &str =
+    "the sandbox has used up its memory, and the kernel has killed a process inside for it";
+const SUSPENDED: &str = "its first process was stopped by a signal from the host and answers nothing: `kill -CONT` lets it go \
+                         on; or stop the sandbox and start it again, its files are kept";
+const MUTE: &str = "its toolbox does not answer: stop the sandbox and start it again, its files are kept";
+
+#[async_trait]
+impl Watch for ContainerSandboxService {
+    async fn changed(&self) -> Change {
+        let mut watch = self.0.watch.lock().await;
+        loop {
+            let Some(open) = watch.as_mut() else {
+                match self.open_watch().await {
+                    Ok(opened) => *watch = Some(opened),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "the spawner cannot be reached");
+                        tokio::time::sleep(RETRY).await;
+                        continue;
+                    }
+                }
+                // Whatever happened before is told by nobody.
+                return Change::Any;
+            };
+            match next(open).await {
+                Ok(Some(name)) => {
+                    if let Some(attempt) = ExternalName::parse(&name, &self.0.instance) {
+                        return Change::One(attempt);
+                    }
+                }
+                // One that is stopped is replaced by this, and then the watch ends.
+                Ok(None) => self.heartbeat().await,
+                Err(_) => *watch = None,
+            }
+        }
+    }
+
+    async fn examine(&self, at: &SandboxRef) -> Result<Sighting, ServiceError> {
+        let name = self.0.name(&at.attempt);
+        let asked = name.clone();
+        let status = self
+            .blocking("examine", move |shared| {
+                shared.spawner.status(asked.as_str()).map_err(failed("examine"))
+            })
+            .await?;
+        match status {
+            Some(status) if status.alive => Ok(self.examine_running(&name, &status).await),
+            status => Ok(self.0.ended(&name, status)),
+        }
+    }
+}
+
+impl ContainerSandboxService {
+    #[expect(
+        deprecated,
+        reason = "its successor is `unsafe`; what both ask for holds: a watch owns its one descriptor until it is dropped"
+    )]
+    async fn open_watch(&self) -> Result<AsyncFd<sandgate_runtime::Watch>, ServiceError> {
+        let watch = self.blocking("watch", |shared| shared.spawner.watch().map_err(failed("watch"))).await?;
+        AsyncFd::new(watch).map_err(|error| ServiceError::Failed { operation: "watch", source: error.into() })
+    }
+
+    /// If it fails the watch ends too, and is opened anew.
+    async fn heartbeat(&self) {
+        let answered = self.blocking("ping", |shared| shared.spawner.ping().map_err(failed("ping"))).await;
+        if let Err(error) = answered {
+            tracing::warn!(error = %error, "the spawner does not answer");
+        }
+    }
+
+    /// What runs must answer, unless it is just very busy.
+    async fn examine_running(&self, name: &ExternalName, status: &ContainerStatus) -> Sighting {
+        if status.suspended {
+            return broken(SUSPENDED);
+        }
+        let toolbox = ToolboxClient::unix(self.0.sockets.path(name));
+        let answered =
+            tokio::time::timeout(ANSWER, toolbox.health()).await.is_ok_and(|answer| answer.is_ok());
+        if !answered && !is_running_on_a_processor(status.pid) {
+            return broken(MUTE);
+        }
+        let cause = (status.oom_kills > 0).then(|| OUT_OF_MEMORY.to_owned());
+        Sighting { observed: Observed::Started, cause }
+    }
+}
+
+impl Shared {
+    /// A sandbox whose first process has ended, or of which the spawner knows nothing.
+    fn ended(&self, name: &ExternalName, status: Option<ContainerStatus>) -> Sighting {
+        let observed = self.observe(name, false);
+        let cause = status.filter(|_| observed == Observed::Stopped).and_then(|status| how_it_ended(&status));
+        Sighting { observed, cause: cause.map(|how| format!("{how}; its files are kept, start it again")) }
+    }
+}
+
+/// The next name that the spawner tells; `None` if it is silent for a while.
+async fn next(watch: &mut AsyncFd<sandgate_runtime::Watch>) -> Result<Option<String>, RuntimeError> {
+    loop {
+        if let Some(name) = watch.get_mut().poll()? {
+            return Ok(Some(name));
+        }
+        match tokio::time::timeout(HEARTBEAT, watch.readable()).await {
+            Ok(Ok(mut ready)) => ready.clear_ready(),
+            Ok(Err(_)) => return Err(RuntimeError::SpawnerLost),
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+fn broken(cause: &str) -> Sighting {
+    Sighting { observed: Observed::Failed, cause: Some(cause.to_owned()) }
+}
+
+fn how_it_ended(status: &ContainerStatus) -> Option<String> {
+    let how = match status.exit? {
+        Exit::Signal(_) if status.oom_kills > 0 => {
+            "its first process was killed because the sandbox had used up its memory".to_owned()
+        }
+        Exit::Signal(number) => format!("its first process was killed from outside, by signal {number}"),
+        Exit::Code(code) => format!("its first process ended by itself, with exit code {code}"),
+        Exit::Unknown => "its first process ended while nobody watched, so why is not known".to_owned(),
+    };
+    Some(how)
+}
+
+/// A process that could run and does not come to it is starved, not broken.
+fn is_running_on_a_processor(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" R "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_a_cause_of_its_own() {
+        let status = |exit, oom_kills| ContainerStatus {
+            name: "x".to_owned(),
+            pid: 1,
+            alive: false,
+            exit: Some(exit),
+            suspended: false,
+            oom_kills,
+        };
+        let causes: std::collections::BTreeSet<_> = [
+            status(Exit::Signal(9), 0),
+            status(Exit::Signal(9), 1),
+            status(Exit::Code(3), 0),
+            status(Exit::Unknown, 0),
+        ]
+        .iter()
+        .filter_map(how_it_ended)
+        .collect();
+        assert_eq!(causes.len(), 4, "{causes:?}");
+    }
+}

@@ -21,7 +21,7 @@ const CPU_MILLIS: u32 = 400;
 /// Seconds for one command, of which none needs one; a host may be very busy.
 const PATIENCE: i64 = 20;
 /// How long we try to use up our share of a core. An idle host lets us at once, a busy one may not at all.
-const BUSY_HOST: Duration = Duration::from_secs(5);
+const BUSY_HOST: Duration = Duration::from_secs(2);
 
 /// Each of them takes twice what it may, or more.
 const TAKE_MEMORY: &str = "dd if=/dev/zero of=/dev/null bs=64M count=1";

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::merge::median;
 use crate::records::OK;
-use crate::results::{Repetition, Results, ScenarioResult, StepResult, median};
+use crate::results::{Repetition, Results, ScenarioResult, StepResult};
 
 /// What `sandgate-load compare` takes.
 #[derive(clap::Args)]

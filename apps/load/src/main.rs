@@ -14,6 +14,7 @@ mod installation;
 mod leaks;
 mod load;
 mod machine;
+mod merge;
 mod micro;
 mod priority;
 mod proc;

@@ -73,7 +73,10 @@ impl Server {
 }
 
 fn command(binary: &Path, data: &Path) -> Command {
-    let mut command = Command::new(binary);
+    // Should we be killed, the server is told to stop. It is we who are interrupted from a terminal: the server is still
+    // needed to clear away what there is.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]).arg(binary).process_group(0);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
     command.env("SANDGATE_LOG", "warn");
     // What the caller's shell says of another server is not meant for this one.

@@ -80,7 +80,11 @@ async fn work(stage: &Arc<Stage>, worker: &Sandbox, count: usize, name: String) 
 
 fn ratios(stage: &Stage, attack: &str) -> Vec<Figure> {
     let p50 = |when: &str| stage.records.of(&format!("{} {when} {attack}", step::EXEC)).at(0.5);
-    let ratio =
-        |when| Figure::new(format!("exec p50 {when} {attack}, to before"), p50(when) / p50("before"), "×");
+    let before = p50("before");
+    if before <= 0.0 {
+        // Not one command was answered: the failures are in the records, and there is nothing to divide by.
+        return Vec::new();
+    }
+    let ratio = |when| Figure::new(format!("exec p50 {when} {attack}, to before"), p50(when) / before, "×");
     vec![ratio("during").with_goal(GOAL), ratio("after")]
 }

@@ -32,8 +32,8 @@ impl Kernel {
 }
 
 /// The newest kernel of each series that apt offers, or the newest whose version begins with `wanted`; fetched into
-/// `folder` where it is not there yet.
-pub(super) fn obtain(folder: &Path, wanted: Option<&str>) -> Result<Vec<Kernel>> {
+/// `folder`, by way of `scratch`, where it is not there yet.
+pub(super) fn obtain(folder: &Path, scratch: &Path, wanted: Option<&str>) -> Result<Vec<Kernel>> {
     let is_here = |version: &String| folder.join(version).is_dir();
     let mut all = offered()?;
     let mut versions = chosen(&all, wanted);
@@ -46,7 +46,7 @@ pub(super) fn obtain(folder: &Path, wanted: Option<&str>) -> Result<Vec<Kernel>>
     ensure!(!versions.is_empty(), "apt offers no {BEFORE}{}*{AFTER}", wanted.unwrap_or_default());
     println!("newest kernel of each series that apt offers: {}", chosen(&all, None).join(", "));
     println!("tested: {}", versions.join(", "));
-    versions.into_iter().map(|version| unpacked(folder, version)).collect()
+    versions.into_iter().map(|version| unpacked(folder, scratch, version)).collect()
 }
 
 /// The versions of all cloud kernels that apt lists.
@@ -82,24 +82,25 @@ fn numbers(version: &str) -> Vec<u64> {
     version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-fn unpacked(folder: &Path, version: String) -> Result<Kernel> {
+fn unpacked(folder: &Path, scratch: &Path, version: String) -> Result<Kernel> {
     let kernel = Kernel { tree: folder.join(&version), version };
     if !kernel.tree.is_dir() {
-        fetch(folder, &kernel).with_context(|| format!("kernel {} could not be fetched", kernel.version))?;
+        fetch(scratch, &kernel).with_context(|| format!("kernel {} could not be fetched", kernel.version))?;
     }
     Ok(kernel)
 }
 
-/// Downloads the package and unpacks it beside its place first, so that no half of one is ever taken for a kernel.
-fn fetch(folder: &Path, kernel: &Kernel) -> Result<()> {
-    let scratch = tempfile::tempdir_in(folder)?;
+/// Downloads the package and unpacks it elsewhere first, so that no half of one is ever taken for a kernel.
+fn fetch(scratch: &Path, kernel: &Kernel) -> Result<()> {
+    let folder = scratch.join(format!("fetched-{}", kernel.version));
+    std::fs::create_dir(&folder)?;
     let mut download = Command::new("apt-get");
     // Apt's own user could not write here.
     download.args(["download", "--quiet", "--option", "APT::Sandbox::User=root"]);
     download.arg(format!("{BEFORE}{}", kernel.release()));
-    invoke::run(download.current_dir(scratch.path()).stdin(Stdio::null()))?;
-    let package = std::fs::read_dir(scratch.path())?.next().context("the download left no file")??.path();
-    let tree = scratch.path().join("tree");
+    invoke::run(download.current_dir(&folder).stdin(Stdio::null()))?;
+    let package = std::fs::read_dir(&folder)?.next().context("the download left no file")??.path();
+    let tree = folder.join("tree");
     invoke::run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&tree))?;
     if !tree.join("lib").exists() {
         symlink("usr/lib", tree.join("lib"))?;

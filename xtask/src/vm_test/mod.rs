@@ -8,11 +8,13 @@ mod results;
 mod root;
 mod tree;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::project::Project;
 use crate::report::Report;
@@ -35,10 +37,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     setup::virtual_machines()?;
     let folder = project.target.join("vm");
     std::fs::create_dir_all(&folder)?;
+    // Held to the end: a second run waits for the first, and whatever is in the scratch folder then is of a killed one.
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
+    let scratch = scratch(&folder)?;
     let program = test_program(project)?;
     let tests = names(&program, args.filter.as_deref())?;
-    let kernels = kernels::obtain(&folder, args.kernel.as_deref())?;
-    let scratch = tempfile::tempdir_in(&folder)?;
+    let kernels = kernels::obtain(&folder, scratch.path(), args.kernel.as_deref())?;
     let root = root::make(&program, args.filter.as_deref(), scratch.path())?;
     let mut report = Report::default();
     for kernel in &kernels {
@@ -47,6 +52,16 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
         report.step(&format!("kernel {}", kernel.version), || test(&machine, &tests, scratch.path()));
     }
     report.finish()
+}
+
+/// A place for disks, which goes with the run.
+fn scratch(folder: &Path) -> Result<TempDir> {
+    const NAME: &str = "scratch";
+    let left = folder.join(NAME);
+    if left.exists() {
+        std::fs::remove_dir_all(left)?;
+    }
+    Ok(tempfile::Builder::new().prefix(NAME).rand_bytes(0).tempdir_in(folder)?)
 }
 
 /// Boots one kernel and judges what the tests in it have said.

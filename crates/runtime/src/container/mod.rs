@@ -101,6 +101,7 @@ fn finish(plan: &Plan<'_>, child: &Parent, pid: Pid) -> Result<(), RuntimeError>
     let mounts = rootfs::assemble(&parts, plan.ids, plan.stage)?;
     plan.stopwatch.lap("assemble its root");
     let machine = Machine::new(plan.spec.limits, plan.stage)?;
+    plan.stopwatch.lap("take its machine");
     child.hand_over(&mounts, &machine)?;
     drop((mounts, machine, directories));
     plan.stopwatch.lap("hand over");

@@ -34,8 +34,8 @@ const FOLDERS: [&str; 5] = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/lib/
 /// In bytes. More than the tests need; what they do not use is a hole in the file.
 const SIZE: u64 = 1 << 30;
 
-/// Makes it in the folder `scratch`. Its `/init` runs the tests of `program` whose names contain `filter`.
-pub(super) fn make(program: &Path, filter: Option<&str>, scratch: &Path) -> Result<PathBuf> {
+/// Makes it in the folder `scratch`. Its `/init` runs `program` with the arguments `choice`.
+pub(super) fn make(program: &Path, choice: &[String], scratch: &Path) -> Result<PathBuf> {
     let tree = Tree::new(scratch.join("root"))?;
     let mut programs = programs()?;
     programs.insert(BUSYBOX.into());
@@ -44,7 +44,7 @@ pub(super) fn make(program: &Path, filter: Option<&str>, scratch: &Path) -> Resu
     tree.add_libraries(&[program.to_owned()].into())?;
     tree.add(Path::new("/etc/mke2fs.conf"), Path::new("/etc/mke2fs.conf"))?;
     tree.write("/etc/passwd", "root:x:0:0::/root:/bin/bash\n", 0o644)?;
-    tree.write("/test/filter", filter.unwrap_or_default(), 0o644)?;
+    tree.write("/test/arguments", &choice.join("\n"), 0o644)?;
     tree.write("/init", include_str!("root.sh"), 0o755)?;
     let image = scratch.join("root.ext4");
     File::create(&image)?.set_len(SIZE)?;

@@ -14,8 +14,8 @@ busybox ip link set lo up
 stty -F /dev/ttyS1 115200 raw
 exec </dev/null >/dev/ttyS1 2>&1
 cd /test
-[ -s filter ] && set -- "$(<filter)"
-./container "$@"
+mapfile -t arguments <arguments
+./container "${arguments[@]}"
 echo "end $?"
 
 # Closing the port waits until everything is sent.

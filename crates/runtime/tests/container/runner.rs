@@ -17,6 +17,9 @@ const LAST: &str = "nothing_is_left_at_the_end";
 /// Prints the names of the chosen tests, one a line, for whoever must see that all of them have run.
 const NAMES: &str = "--names";
 
+/// Leaves out the test whose name follows.
+const SKIP: &str = "--skip=";
+
 /// A test with its name.
 pub(crate) type Test = (&'static str, fn(&World));
 
@@ -30,7 +33,11 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, tests: &[Test]) -> ExitC
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-') && *arg != ALL).collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
+    let skipped: Vec<&str> = args.iter().filter_map(|arg| arg.strip_prefix(SKIP)).collect();
+    let wanted = |name: &str| {
+        let asked_for = filters.is_empty() || filters.iter().any(|filter| name.contains(*filter));
+        asked_for && !skipped.contains(&name)
+    };
     let chosen: Vec<Test> = tests.iter().filter(|(name, _)| wanted(name)).copied().collect();
     if args.iter().any(|arg| arg == NAMES) {
         chosen.iter().map(|(name, _)| *name).chain([LAST]).for_each(|name| println!("{name}"));

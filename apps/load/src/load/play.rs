@@ -47,9 +47,10 @@ pub(super) async fn once(scenario: Scenario, settings: &Settings, args: &Args) -
     let ground = Ground::prepare(args).await?;
     let seen = ground.play(scenario, settings, args).await;
     // Whatever has become of the play, nothing of it is to stay.
-    let (records, leaks) = ground.leave().await?;
+    let (records, cleared, leaks) = ground.leave().await?;
     let Seen { played, lasted, gauges, notes } =
         seen.with_context(|| format!("left in the end: {leaks:?}"))?;
+    let leaks = [cleared, leaks].concat();
     Ok(Repetition {
         verdict: Verdict::of(&records, &leaks, played.interval),
         seconds: lasted.as_secs_f64(),
@@ -89,16 +90,16 @@ impl Ground {
         Ok(Seen { played, lasted, gauges, notes })
     }
 
-    /// Clears the ground; returns the books, and what the scenario had left.
-    async fn leave(self) -> Result<(Records, Vec<String>)> {
-        let mut leaks = clear(&self.stage).await;
+    /// Clears the ground; returns the books, what had to be cleared away, and what is left even so.
+    async fn leave(self) -> Result<(Records, Vec<String>, Vec<String>)> {
+        let cleared = clear(&self.stage).await;
         let Stage { api, records, .. } = sole(self.stage).await?;
         // The server's side of our connections would look like something that it forgot to close.
         drop(api);
-        leaks.extend(self.watch.of_sandboxes().await);
+        let mut leaks = self.watch.of_sandboxes().await;
         let _folder = self.server.stop().await?;
         leaks.extend(self.watch.of_server().await);
-        Ok((records, leaks))
+        Ok((records, cleared, leaks))
     }
 }
 

@@ -15,6 +15,9 @@ const LAG_SHARE: f64 = 0.01;
 /// unless it is below what waking a thread takes anyway, in milliseconds.
 const LAG_FLOOR: f64 = 0.5;
 
+/// So many of what was left are named in a verdict; all are in the JSON file.
+const TOLD: usize = 5;
+
 /// From good to worse: of several the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,7 +42,8 @@ impl Verdict {
         let (own, others) = records.failures();
         let mut invalid: Vec<_> = lag(&records.lag(), interval).into_iter().collect();
         invalid.extend((own > 0).then(|| format!("the generator itself failed {own} times")));
-        let mut failed: Vec<_> = leaks.iter().map(|leak| format!("left behind: {leak}")).collect();
+        let mut failed: Vec<_> = leaks.iter().take(TOLD).map(|leak| format!("left behind: {leak}")).collect();
+        failed.extend((leaks.len() > TOLD).then(|| format!("and {} more", leaks.len() - TOLD)));
         failed.extend((others > 0).then(|| format!("{others} requests failed")));
         let outcome = match (invalid.is_empty(), failed.is_empty()) {
             (false, _) => Outcome::Invalid,

@@ -100,7 +100,7 @@ impl Args {
             agents: 8,
             rounds: 3,
             idle: 1000,
-            phase: 75,
+            phase: 50,
             engine_samples: 20,
         };
         let quick = Settings {

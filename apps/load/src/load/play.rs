@@ -1,5 +1,6 @@
 //! One play of one scenario, from a new server to the search for what it left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,9 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::{Args, engines};
-use crate::api::Api;
+use crate::api::{Api, Sandbox};
 use crate::clock::Clock;
-use crate::gauges::{Probe, Sampler};
+use crate::gauges::{Probe, Sample, Sampler};
 use crate::leaks::Watch;
 use crate::records::Records;
 use crate::results::{Repetition, Settings};
@@ -26,35 +27,30 @@ const LET_GO: Duration = Duration::from_secs(10);
 /// How often the generator checks that it is on time itself.
 const PULSE: Duration = Duration::from_millis(50);
 
+/// A server with nothing on it, and what is needed to load it and to see what that leaves.
+struct Ground {
+    server: Server,
+    watch: Watch,
+    stage: Arc<Stage>,
+}
+
+/// What was seen while the scenario was played.
+struct Seen {
+    played: Played,
+    lasted: Duration,
+    gauges: Vec<Sample>,
+    notes: Vec<String>,
+}
+
 /// Plays `scenario` on a server of its own.
 pub(super) async fn once(scenario: Scenario, settings: &Settings, args: &Args) -> Result<Repetition> {
-    let server = Server::start(&args.server).await?;
-    let installation = server.installation().await?;
-    let watch = Watch::new(installation.clone());
-    let stage = Stage {
-        api: Api::new(&server)?,
-        clock: Clock::start()?,
-        records: Records::new()?,
-        probe: Probe::new(installation),
-    };
-    let stage = warm(stage).await?;
-    let sampler = Sampler::start(&stage.probe)?;
-    let start = Instant::now();
-    let played = perform(scenario, &stage, settings).await;
-    let lasted = start.elapsed();
-    let gauges = sampler.stop()?;
-    let notes = match scenario {
-        Scenario::Sequential => engines::beside(&stage.records, settings, args).await?,
-        _ => Vec::new(),
-    };
-    let mut leaks = clear(&stage).await;
-    let Stage { api, records, .. } = sole(stage).await?;
-    // The server's side of our connections would look like something that it forgot to close.
-    drop(api);
-    leaks.extend(watch.of_sandboxes().await);
-    let _folder = server.stop().await?;
-    leaks.extend(watch.of_server().await);
-    let played = played?;
+    let ground = Ground::prepare(args).await?;
+    let seen = ground.play(scenario, settings, args).await;
+    // Whatever has become of the play, nothing of it is to stay.
+    let (records, cleared, leaks) = ground.leave().await?;
+    let Seen { played, lasted, gauges, notes } =
+        seen.with_context(|| format!("left in the end: {leaks:?}"))?;
+    let leaks = [cleared, leaks].concat();
     Ok(Repetition {
         verdict: Verdict::of(&records, &leaks, played.interval),
         seconds: lasted.as_secs_f64(),
@@ -65,6 +61,46 @@ pub(super) async fn once(scenario: Scenario, settings: &Settings, args: &Args) -
         leaks,
         notes,
     })
+}
+
+impl Ground {
+    async fn prepare(args: &Args) -> Result<Self> {
+        let server = Server::start(&args.server).await?;
+        let installation = server.installation().await?;
+        let watch = Watch::new(installation.clone());
+        let stage = Stage {
+            api: Api::new(&server)?,
+            clock: Clock::start()?,
+            records: Records::new()?,
+            probe: Probe::new(installation),
+        };
+        Ok(Self { server, watch, stage: warm(stage).await? })
+    }
+
+    async fn play(&self, scenario: Scenario, settings: &Settings, args: &Args) -> Result<Seen> {
+        let sampler = Sampler::start(&self.stage.probe)?;
+        let start = Instant::now();
+        let played = perform(scenario, &self.stage, settings).await;
+        let lasted = start.elapsed();
+        let (gauges, played) = (sampler.stop()?, played?);
+        let notes = match scenario {
+            Scenario::Sequential => engines::beside(&self.stage.records, settings, args).await?,
+            _ => Vec::new(),
+        };
+        Ok(Seen { played, lasted, gauges, notes })
+    }
+
+    /// Clears the ground; returns the books, what had to be cleared away, and what is left even so.
+    async fn leave(self) -> Result<(Records, Vec<String>, Vec<String>)> {
+        let cleared = clear(&self.stage).await;
+        let Stage { api, records, .. } = sole(self.stage).await?;
+        // The server's side of our connections would look like something that it forgot to close.
+        drop(api);
+        let mut leaks = self.watch.of_sandboxes().await;
+        let _folder = self.server.stop().await?;
+        leaks.extend(self.watch.of_server().await);
+        Ok((records, cleared, leaks))
+    }
 }
 
 /// Some sandboxes whose times go into books that nobody reads.
@@ -109,7 +145,7 @@ async fn perform(scenario: Scenario, stage: &Arc<Stage>, settings: &Settings) ->
         return played.context("the generator has a defect");
     }
     stop(playing).await;
-    bail!("interrupted; what had been made was cleared away")
+    bail!("interrupted")
 }
 
 async fn stop<T>(task: JoinHandle<T>) {
@@ -129,22 +165,33 @@ fn pulse(stage: Arc<Stage>) -> JoinHandle<()> {
     })
 }
 
-/// Deletes what the scenario has left, and says so.
+/// Deletes what the scenario has left, and says so. A create goes on in the server when its client is gone, so one look
+/// is not enough.
 async fn clear(stage: &Stage) -> Vec<String> {
-    let left = match stage.api.list().await {
-        Ok(left) => left,
-        Err(failure) => return vec![format!("no list of what is left: {failure}")],
-    };
-    let mut found = Vec::new();
-    for sandbox in left {
-        let outcome = stage
-            .api
-            .delete(&sandbox)
-            .await
-            .map_or_else(|failure| failure.to_string(), |()| "deleted now".into());
-        found.push(format!("sandbox {} ({outcome})", sandbox.id()));
+    let (deadline, mut found) = (Instant::now() + LET_GO, BTreeMap::new());
+    loop {
+        match stage.api.list().await {
+            Ok(left) if left.is_empty() => break,
+            Ok(left) => found.extend(delete(stage, left).await),
+            Err(failure) => _ = found.insert("a list of what is left".to_owned(), failure.to_string()),
+        }
+        if Instant::now() > deadline {
+            break;
+        }
+        tokio::time::sleep(PULSE).await;
     }
-    found
+    found.into_iter().map(|(what, outcome)| format!("{what} ({outcome})")).collect()
+}
+
+/// What came of the delete of each.
+async fn delete(stage: &Stage, sandboxes: Vec<Sandbox>) -> Vec<(String, String)> {
+    let mut outcomes = Vec::new();
+    for sandbox in sandboxes {
+        let deleted = stage.api.delete(&sandbox).await;
+        let outcome = deleted.map_or_else(|failure| failure.to_string(), |()| "deleted now".to_owned());
+        outcomes.push((format!("sandbox {}", sandbox.id()), outcome));
+    }
+    outcomes
 }
 
 #[cfg(test)]

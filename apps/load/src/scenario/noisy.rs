@@ -10,8 +10,8 @@ use crate::api::Sandbox;
 use crate::results::{Figure, Settings};
 use crate::stage::{Stage, open, step};
 
-/// The time between two commands of the sandbox that works.
-const INTERVAL: Duration = Duration::from_millis(40);
+/// The time between two commands of the sandbox that works: many times what one takes, so that it is not itself too much.
+const INTERVAL: Duration = Duration::from_millis(100);
 /// After this time an attack is at its full height.
 const RISE: Duration = Duration::from_millis(500);
 /// The median may be so many times what it was a moment before.

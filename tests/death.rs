@@ -1,6 +1,8 @@
 //! What happens to a sandbox unasked is told at once, with its cause, without anybody asking it for something. The times
 //! are printed; `docs/performance.md` has those of a quiet machine.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -83,6 +85,43 @@ async fn whoever_waits_for_a_mute_toolbox_is_told() {
     };
     let (answer, ()) = tokio::join!(sandbox.execute(&command), stop);
     assert_eq!(answer.status, 502, "{}", answer.text());
+    sandbox.delete().await;
+}
+
+/// The cgroup of version 2 that the process is in.
+fn cgroup(pid: &str) -> PathBuf {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its cgroups");
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).expect("one of version 2");
+    let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    roots.map(|root| root.join(path)).into_iter().find(|group| group.is_dir()).expect("a cgroup")
+}
+
+/// No signal tells of this one: only that it does not answer.
+#[tokio::test]
+async fn a_toolbox_that_hangs() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({})).await;
+    let freezer = cgroup(&first_process(&server)).join("cgroup.freeze");
+    fs::write(&freezer, "1").expect("frozen");
+    let answer = sandbox.execute(&json!({ "command": "true" })).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    let cause = told(&sandbox, "error").await;
+    assert!(cause.contains("does not answer"), "{cause}");
+    fs::write(&freezer, "0").expect("thawed");
+    assert_eq!(sandbox.sh("echo alive").await, "alive");
+    told(&sandbox, "started").await;
+    sandbox.delete().await;
+}
+
+/// However long a command takes and however busy it keeps its sandbox, that is no fault.
+#[tokio::test]
+async fn a_sandbox_that_is_busy_is_not_broken() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({ "cpu": 1 })).await;
+    let hogs = "for n in $(seq 40); do timeout 4 sh -c 'while :; do :; done' & done; wait; echo done";
+    assert_eq!(sandbox.sh(hogs).await, "done");
+    let body = sandbox.info().await;
+    assert_eq!((&body["state"], &body["errorReason"]), (&json!("started"), &Value::Null));
     sandbox.delete().await;
 }
 

@@ -149,3 +149,27 @@ async fn what_a_killed_self_test_left_goes_at_the_next_start() {
     assert!(!trial(&server.data()), "the next start removes it");
     assert_eq!(server.sandbox_processes(), Vec::<u32>::new());
 }
+
+/// A server that finds sandboxes serves them, also where it cannot make a new one.
+#[tokio::test]
+async fn a_self_test_that_cannot_be_made_cuts_nobody_off_from_their_sandboxes() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({})).await;
+    assert!(server.terminate().success());
+    // The disk that the self-test copies cannot be opened.
+    let template = server.data().join("disks/.template-16777216.ext4");
+    fs::remove_file(&template).expect("the self-test has made it");
+    fs::create_dir(&template).expect("a directory in its place");
+    server.start_again();
+    assert_eq!(sandbox.sh("echo alive").await, "alive");
+    sandbox.delete().await;
+    assert!(server.terminate().success());
+    let refused = server.start_second();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && words.contains("self-test"),
+        "without sandboxes it refuses: {words}"
+    );
+    fs::remove_dir(&template).expect("the directory");
+    server.start_again();
+}

@@ -2,6 +2,7 @@
 
 use crate::auth::Keys;
 use crate::config::Config;
+use crate::limits::Stakes;
 use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
@@ -9,7 +10,7 @@ use crate::wire::View;
 use crate::{first_start, limits, listener, toolbox_binary, watch};
 use anyhow::Context;
 use axum::Router;
-use sandgate_core::{Provider, ProviderKind, Sandboxes};
+use sandgate_core::{Provider, ProviderKind, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
@@ -37,7 +38,11 @@ impl App {
         let data_dir = DataDir::open(&config.data_dir)?;
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
         let service = container_service(&config, &data_dir, &ledger)?;
-        let unenforced_limits = limits::check(&service, config.allow_unenforced_limits).await?;
+        let stakes = Stakes {
+            may_go_without: config.allow_unenforced_limits,
+            has_sandboxes: !ledger.all_living().await?.is_empty(),
+        };
+        let unenforced_limits = limits::check(&service, stakes).await?;
         let provider = Provider::new(ProviderKind::Container, Arc::new(service));
         let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock));
         let recovery =

@@ -4,13 +4,32 @@ use anyhow::{Context, bail};
 use sandgate_infrastructure::container::{ContainerSandboxService, Limit};
 use std::fmt::Write as _;
 
+/// What decides whether to start in spite of what is found.
+pub(crate) struct Stakes {
+    /// Going on without a limit was allowed.
+    pub(crate) may_go_without: bool,
+    /// There are sandboxes, whose owners would be cut off from them by a server that does not start.
+    pub(crate) has_sandboxes: bool,
+}
+
 /// Tries a sandbox out. Names the limits that bind nobody here, if going on without them is allowed, and otherwise
-/// fails with what to do about it.
+/// fails with what to do about it. Where no sandbox could be tried, as on a full disk, those that exist are served.
 pub(crate) async fn check(
     service: &ContainerSandboxService,
-    may_go_without: bool,
+    Stakes { may_go_without, has_sandboxes }: Stakes,
 ) -> anyhow::Result<Vec<&'static str>> {
-    let tried = service.self_test().await.context("the self-test failed: no sandbox works on this host")?;
+    let tried = match service.self_test().await {
+        Ok(tried) => tried,
+        Err(error) if has_sandboxes => {
+            let error = anyhow::Error::from(error);
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the self-test failed: new sandboxes may not work here"
+            );
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error).context("the self-test failed: no sandbox works on this host"),
+    };
     let names: Vec<_> = tried.unenforced.iter().map(|(limit, _)| limit.name()).collect();
     tracing::info!(took_ms = tried.took.as_millis(), unenforced = ?names, "a sandbox was tried out");
     if names.is_empty() {

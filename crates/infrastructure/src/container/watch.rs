@@ -13,7 +13,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Between two tries to reach a spawner that cannot be started.
 const RETRY: Duration = Duration::from_secs(1);
 /// A toolbox that waits for requests answers in less than a millisecond.
-const ANSWER: Duration = Duration::from_millis(750);
+const ANSWER: Duration = Duration::from_millis(250);
+const LOOKS: u32 = 3;
 
 const OUT_OF_MEMORY: &str =
     "the sandbox has used up its memory, and the kernel has killed a process inside for it";
@@ -89,14 +90,24 @@ impl ContainerSandboxService {
         if status.suspended {
             return broken(SUSPENDED);
         }
-        let toolbox = ToolboxClient::unix(self.0.sockets.path(name));
-        let answered =
-            tokio::time::timeout(ANSWER, toolbox.health()).await.is_ok_and(|answer| answer.is_ok());
-        if !answered && !is_running_on_a_processor(status.pid) {
+        if !self.answers(name, status.pid).await {
             return broken(MUTE);
         }
         let cause = (status.oom_kills > 0).then(|| OUT_OF_MEMORY.to_owned());
         Sighting { observed: Observed::Started, cause }
+    }
+
+    /// Whether the toolbox answers, or would if it came to it. One that is asleep while somebody waits for it, time and
+    /// again, will not wake.
+    async fn answers(&self, name: &ExternalName, pid: i32) -> bool {
+        let toolbox = ToolboxClient::unix(self.0.sockets.path(name));
+        for _ in 0..LOOKS {
+            let answer = tokio::time::timeout(ANSWER, toolbox.health()).await;
+            if answer.is_ok_and(|answer| answer.is_ok()) || !is_asleep(pid) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -139,10 +150,10 @@ fn how_it_ended(status: &ContainerStatus) -> Option<String> {
     Some(how)
 }
 
-/// A process that could run and does not come to it is starved, not broken.
-fn is_running_on_a_processor(pid: i32) -> bool {
+/// Waiting for something other than a processor, a disk or memory: those come, also to the starved.
+fn is_asleep(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" R "))
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S "))
 }
 
 #[cfg(test)]

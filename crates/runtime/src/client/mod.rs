@@ -33,7 +33,7 @@ pub struct SpawnerOptions {
     pub run_dir: PathBuf,
     /// Short name, `[a-z0-9]{1,16}`. The containers' cgroups lie in `sandgate-<instance>`.
     pub instance: String,
-    /// The executable that runs [`crate::spawner_main`] when its first argument is [`SPAWNER_ARG`]; normally
+    /// The executable that runs [`crate::spawner_main`] when its first argument is [`crate::SPAWNER_ARG`]; normally
     /// `/proc/self/exe`.
     pub program: PathBuf,
 }

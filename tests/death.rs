@@ -72,6 +72,49 @@ async fn a_first_process_stopped_from_outside() {
     sandbox.delete().await;
 }
 
+/// Whoever held it before, and whether or not a server runs: a stopped first process is seen.
+#[tokio::test]
+async fn a_first_process_that_was_stopped_before_anybody_looked() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({})).await;
+    let first = first_process(&server);
+    signal("-STOP", &first);
+    told(&sandbox, "error").await;
+    let spawner = server.spawner().expect("a spawner");
+    signal("-KILL", &spawner.to_string());
+    until("another one serves", async || server.spawner().is_some_and(|pid| pid != spawner)).await;
+    let refused = sandbox.execute(&json!({ "command": "true" })).await;
+    assert!(refused.status >= 400, "{}", refused.text());
+    assert_eq!(sandbox.info().await["state"], "error");
+    signal("-CONT", &first);
+    // It is no child of the one that serves now, so only a request finds out.
+    assert_eq!(sandbox.sh("echo alive").await, "alive");
+    server.kill();
+    signal("-STOP", &first);
+    server.start_again();
+    let answer = sandbox.execute(&json!({ "command": "true" })).await;
+    assert!(answer.status >= 400, "{}", answer.text());
+    told(&sandbox, "error").await;
+    signal("-CONT", &first);
+    sandbox.delete().await;
+}
+
+/// A lack of memory that is over is not what a later death is put down to.
+#[tokio::test]
+async fn a_death_after_a_lack_of_memory_has_its_own_cause() {
+    let server = Server::start().await;
+    let sandbox = server.create(&json!({ "memory": 1 })).await;
+    sandbox.fails("head -c 3G /dev/zero | tail").await;
+    until("it is told", async || sandbox.info().await["errorReason"].is_string()).await;
+    for _ in 0..3 {
+        sandbox.sh("sleep 0.3").await;
+    }
+    signal("-KILL", &first_process(&server));
+    let cause = told(&sandbox, "stopped").await;
+    assert!(cause.contains("from outside, by signal 9"), "{cause}");
+    sandbox.delete().await;
+}
+
 /// A request that is being answered when its toolbox stops gets an answer as well.
 #[tokio::test]
 async fn whoever_waits_for_a_mute_toolbox_is_told() {

@@ -207,6 +207,35 @@ async fn a_reader_that_waits_and_then_goes_leaves_nothing() {
     until_none_is_left(&server).await;
 }
 
+/// Its time is over whether or not anybody reads what it says.
+#[tokio::test]
+async fn a_client_that_does_not_read_cannot_keep_its_sandbox_beyond_the_time() {
+    let server = Server::start().await;
+    let mut lines = Lines::of(&server, &json!({ "command": "yes", "timeout": 1 })).await;
+    lines.sandbox().await;
+    server.observe();
+    until_none_is_left(&server).await;
+    assert_eq!(lines.rest().await.last, json!({ "exit": { "timeout": true } }));
+}
+
+/// A toolbox that stops in the middle says nothing for ever; the server notices by itself.
+#[tokio::test]
+async fn a_toolbox_that_falls_silent_ends_the_answer() {
+    let server = Server::start().await;
+    let mut lines = Lines::of(&server, &json!({ "command": "echo begun; sleep 1000" })).await;
+    lines.sandbox().await;
+    server.observe();
+    assert_eq!(lines.next().await, Some(json!({ "stdout": "begun\n" })));
+    let first = server.sandbox_processes().into_iter().min().expect("a first process");
+    std::process::Command::new("kill").args(["-STOP", &first.to_string()]).status().expect("kill starts");
+    let last = lines.rest().await.last;
+    assert!(
+        last["error"]["message"].as_str().is_some_and(|text| text.contains("stopped by a signal")),
+        "{last}"
+    );
+    until_none_is_left(&server).await;
+}
+
 #[tokio::test]
 async fn two_at_once_do_not_meet() {
     let server = Server::start().await;

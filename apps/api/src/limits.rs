@@ -28,7 +28,9 @@ pub(crate) async fn check(
             );
             return Ok(Vec::new());
         }
-        Err(error) => return Err(error).context("the self-test failed: no sandbox works on this host"),
+        Err(error) => {
+            return Err(error).context("the self-test failed: a sandbox could not be tried out on this host");
+        }
     };
     let names: Vec<_> = tried.unenforced.iter().map(|(limit, _)| limit.name()).collect();
     tracing::info!(took_ms = tried.took.as_millis(), unenforced = ?names, "a sandbox was tried out");

@@ -5,6 +5,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_CONNECTIONS: usize = 8192;
 /// What has begun when the server is stopped may take so long.
 const GRACE: Duration = Duration::from_secs(30);
+/// How long a connection may be silent until the client's machine is asked whether it is there, and how often.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long what was sent may be without an acknowledgement, in milliseconds. One who is there and does not read
+/// acknowledges that.
+const UNHEARD: u32 = 120_000;
 /// After a failed accept, such as one for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,14 +61,25 @@ async fn accept(
     .await
 }
 
+/// A client whose machine or network has gone without a word is noticed within two minutes, whether it was to be heard or
+/// to be told something. Where an option cannot be set the connection works as well.
+fn prepare(stream: &TcpStream) {
+    // Small answers must not wait for more.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE);
+    let _ = sockopt::set_tcp_keepcnt(stream, 3);
+    let _ = sockopt::set_tcp_user_timeout(stream, UNHEARD);
+}
+
 fn serve_connection(
     stream: TcpStream,
     permit: OwnedSemaphorePermit,
     router: &Router,
     graceful: &GracefulShutdown,
 ) {
-    // Small answers must not wait for more.
-    let _ = stream.set_nodelay(true);
+    prepare(&stream);
     let service = TowerToHyperService::new(router.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

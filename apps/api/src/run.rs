@@ -9,9 +9,9 @@ use crate::relay::Active;
 use crate::tasks::Tasks;
 use crate::wire::{RunEvent, RunOrder, RunSandbox};
 use bytes::Bytes;
-use sandgate_core::{OrganizationId, Sandbox, Sandboxes, SandboxesError, ToolboxAddress};
+use sandgate_core::{Observed, OrganizationId, Sandbox, Sandboxes, SandboxesError, ToolboxAddress};
 use sandgate_shared::ErrorCode;
-use sandgate_toolbox_api::{ClientError, Lines, StreamEvent, StreamRequest, ToolboxClient};
+use sandgate_toolbox_api::{ClientError, Exit, Lines, StreamEvent, StreamRequest, ToolboxClient};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,6 +20,10 @@ const LINES_AHEAD: usize = 4;
 /// How often a delete is tried while another change to the sandbox is under way, and the pause between.
 const DELETES: u32 = 100;
 const BETWEEN_DELETES: Duration = Duration::from_millis(50);
+/// How often a sandbox is looked at while its command runs.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// How much longer than its time a command's toolbox may take to say how it ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long the last line may take once the server is to stop.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -54,7 +58,9 @@ impl Run {
                 let (to, client) = mpsc::channel(LINES_AHEAD);
                 // If nobody takes it, the other end is gone, which is noticed below.
                 let _ = begun.send(Ok(client));
-                self.pass_on(&sandbox, lines, to).await;
+                let limit = order.command.timeout.and_then(|seconds| u64::try_from(seconds).ok());
+                let limit = limit.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+                self.pass_on(&sandbox, lines, (to, limit)).await;
             }
             Err(error) => {
                 self.delete(&sandbox).await;
@@ -81,7 +87,12 @@ impl Run {
 
     /// Sends everything to the client, and deletes the sandbox when there is no more. The answer ends after that, as
     /// its last sender goes with this function.
-    async fn pass_on(&self, sandbox: &Sandbox, lines: Lines, to: mpsc::Sender<Bytes>) {
+    async fn pass_on(
+        &self,
+        sandbox: &Sandbox,
+        lines: Lines,
+        (to, limit): (mpsc::Sender<Bytes>, Option<Duration>),
+    ) {
         let in_use = Active::begin(self.sandboxes.clone(), sandbox.clone()).await;
         let first = RunEvent::Sandbox(RunSandbox { id: sandbox.id.to_string() });
         let last = tokio::select! {
@@ -91,6 +102,8 @@ impl Run {
             },
             () = to.closed() => None,
             () = self.tasks.stopping() => Some(stopping().event().to_line().into()),
+            () = self.breaks(sandbox) => Some(self.lost(sandbox).await.to_line().into()),
+            () = overdue(limit) => Some(StreamEvent::Exit(Exit::Timeout(true)).to_line().into()),
         };
         drop(in_use);
         // At once: a client that is slow to read must not keep the sandbox alive.
@@ -107,6 +120,18 @@ impl Run {
         tokio::select! {
             _ = to.send(line) => {}
             () = too_late => {}
+        }
+    }
+
+    /// Returns when the sandbox does not work any more: its toolbox may be silent about that for ever.
+    async fn breaks(&self, sandbox: &Sandbox) {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            if let Ok(seen) = self.sandboxes.recheck(sandbox).await
+                && seen.observed != Observed::Started
+            {
+                return;
+            }
         }
     }
 
@@ -156,6 +181,15 @@ async fn relay(first: RunEvent, mut lines: Lines, to: &mpsc::Sender<Bytes>) -> L
         }
     }
     std::future::pending().await
+}
+
+/// Returns when a command has had its time, and its toolbox some more to say so: it may not come to it, or nobody may
+/// read what it says.
+async fn overdue(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit.saturating_add(LAST_WORDS)).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn stopping() -> ApiError {

@@ -23,10 +23,11 @@ use image::Images;
 use sandgate_core::{Attempt, ExternalName, InstanceId, Observed, ServiceError, SnapshotName};
 use sandgate_runtime::{RuntimeError, Spawner, SpawnerOptions, Watch, sealed_executable};
 use sockets::Sockets;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Mutex;
 
@@ -74,6 +75,7 @@ struct Shared {
     disks: PathBuf,
     instance: InstanceId,
     watch: Mutex<Option<AsyncFd<Watch>>>,
+    starving: std::sync::Mutex<HashMap<ExternalName, Instant>>,
     best_effort: bool,
 }
 
@@ -88,7 +90,10 @@ impl ContainerSandboxService {
         let spawner = Spawner::connect(SpawnerOptions { run_dir, instance, program: options.program })?;
         let disks = options.data_dir.subdirectory("disks")?;
         let (instance, best_effort, watch) = (options.instance, options.best_effort, Mutex::default());
-        Ok(Self(Arc::new(Shared { spawner, toolbox, images, sockets, disks, instance, watch, best_effort })))
+        let starving = std::sync::Mutex::default();
+        let shared =
+            Shared { spawner, toolbox, images, sockets, disks, instance, watch, starving, best_effort };
+        Ok(Self(Arc::new(shared)))
     }
 
     /// Runs blocking work on a thread that may block. The runtime's answers take a millisecond or two.

@@ -125,6 +125,8 @@ pub struct ContainerStatus {
     pub suspended: bool,
     /// How many of its processes the kernel has killed because its memory was used up.
     pub oom_kills: u64,
+    /// Whether process 1 itself was killed for that.
+    pub ended_by_memory: bool,
 }
 
 /// How process 1 of a sandbox ended.

@@ -6,7 +6,7 @@ use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
 
 /// How often a change is made anew on top of others: more often than callers come at once.
-const TRIES: usize = 64;
+pub(super) const TRIES: usize = 64;
 
 impl Sandboxes {
     /// Commits `change` to `sandbox`. The change is lost, and said to be, where somebody else was quicker.
@@ -25,20 +25,23 @@ impl Sandboxes {
         Ok(changed)
     }
 
-    /// Commits a `change` that holds whatever else was changed since `sandbox` was read: a setting, or what has
-    /// happened already. Only settings can have changed then, as every other request is refused meanwhile.
+    /// Commits a `change` that holds whatever setting was changed since `sandbox` was read. Where its state has changed, by
+    /// a request or by what was seen of it, somebody else is at work on it, and the change is lost.
     pub(super) async fn commit_on_top(
         &self,
         sandbox: &Sandbox,
         kind: EventKind,
         change: impl Fn(&mut Sandbox) + Send + Sync,
     ) -> Result<Sandbox, SandboxesError> {
-        let id = sandbox.id.to_string();
         let mut current = sandbox.clone();
         for _ in 0..TRIES {
             match self.commit(&current, kind, &change).await {
-                Err(SandboxesError::Busy) => current = self.get(sandbox.organization, &id).await?,
+                Err(SandboxesError::Busy) => {}
                 outcome => return outcome,
+            }
+            current = self.ledger.living(sandbox.id).await?.ok_or(SandboxesError::NotFound)?;
+            if (current.desired, current.observed) != (sandbox.desired, sandbox.observed) {
+                break;
             }
         }
         Err(SandboxesError::Busy)

@@ -1,6 +1,6 @@
 //! Starting, stopping and deleting a sandbox that exists.
 
-use super::change::chain;
+use super::change::{TRIES, chain};
 use super::{Sandboxes, SandboxesError};
 use crate::id::OrganizationId;
 use crate::ports::{EventKind, SandboxInfo, ServiceError, Sighting};
@@ -47,11 +47,17 @@ impl Sandboxes {
         organization: OrganizationId,
         id_or_name: &str,
     ) -> Result<Sandbox, SandboxesError> {
-        let sandbox = self.get(organization, id_or_name).await?;
-        admits(Request::Delete, &sandbox)?;
-        let wanted =
-            self.commit(&sandbox, EventKind::DeleteRequested, |s| s.desired = Desired::Deleted).await?;
-        self.do_delete(&wanted).await
+        for _ in 0..TRIES {
+            let sandbox = self.get(organization, id_or_name).await?;
+            admits(Request::Delete, &sandbox)?;
+            let wanted = self.commit(&sandbox, EventKind::DeleteRequested, |s| s.desired = Desired::Deleted);
+            match wanted.await {
+                // Something was noted of it just then, such as its death, which is no reason against its end.
+                Err(SandboxesError::Busy) => {}
+                wanted => return self.do_delete(&wanted?).await,
+            }
+        }
+        Err(SandboxesError::Busy)
     }
 
     pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {

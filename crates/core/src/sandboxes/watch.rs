@@ -42,7 +42,10 @@ impl Sandboxes {
         if next_step(sandbox.desired, sandbox.observed) != Step::Rest {
             return Ok(Noted::Later);
         }
-        self.recheck(&sandbox).await.map(|_| Noted::Done)
+        match self.examine(&sandbox).await {
+            Err(SandboxesError::Busy) => Ok(Noted::Later),
+            outcome => outcome.map(|_| Noted::Done),
+        }
     }
 
     /// One list for all; closer looked at is only what does not agree with it.
@@ -61,8 +64,14 @@ impl Sandboxes {
         Ok(outcome)
     }
 
-    /// Asks the provider how a settled sandbox is, and commits what it says.
+    /// Asks the provider how a sandbox is, and commits what it says, unless somebody is at work on it. `sandbox` may be
+    /// what the ledger said a while ago.
     pub async fn recheck(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        let now = self.ledger.living(sandbox.id).await?;
+        self.examine(&now.ok_or(SandboxesError::NotFound)?).await
+    }
+
+    async fn examine(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
         if next_step(sandbox.desired, sandbox.observed) != Step::Rest {
             return Ok(sandbox.clone());
         }

@@ -10,7 +10,7 @@ use sandgate_core::{
 };
 use sandgate_runtime::{ContainerSpec, Handles};
 use sandgate_toolbox_api::{ClientError, ExecuteRequest, ToolboxClient};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
@@ -137,22 +137,23 @@ impl Shared {
         bind()
     }
 
-    fn running(&self) -> Result<HashSet<String>, ServiceError> {
-        let all = self.spawner.list().map_err(failed("list"))?;
-        Ok(all.into_iter().filter(|container| container.alive).map(|container| container.name).collect())
-    }
-
     fn inventory(&self) -> Result<Vec<Found>, ServiceError> {
-        let running = self.running()?;
-        let names = self.disk_names().map_err(io_failed("list"))?;
-        let all: HashSet<&str> = names.iter().chain(&running).map(String::as_str).collect();
-        let attempts = all.into_iter().filter_map(|name| ExternalName::parse(name, &self.instance));
-        Ok(attempts
-            .map(|attempt| {
-                let name = self.name(&attempt);
-                Found { attempt, observed: self.observe(&name, running.contains(name.as_str())) }
-            })
-            .collect())
+        let all = self.spawner.list().map_err(failed("list"))?;
+        let running: HashMap<&str, bool> =
+            all.iter().filter(|it| it.alive).map(|it| (it.name.as_str(), it.suspended)).collect();
+        let disks = self.disk_names().map_err(io_failed("list"))?;
+        let names: HashSet<&str> = disks.iter().map(String::as_str).chain(running.keys().copied()).collect();
+        let attempts = names.into_iter().filter_map(|name| ExternalName::parse(name, &self.instance));
+        let found = attempts.map(|attempt| {
+            let name = self.name(&attempt);
+            let observed = match running.get(name.as_str()) {
+                // It runs, and does nothing.
+                Some(true) => Observed::Failed,
+                running => self.observe(&name, running.is_some()),
+            };
+            Found { attempt, observed }
+        });
+        Ok(found.collect())
     }
 
     fn disk_names(&self) -> io::Result<Vec<String>> {

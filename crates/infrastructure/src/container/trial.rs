@@ -19,7 +19,7 @@ const LIMITS: Limits =
     Limits { memory_bytes: 32 << 20, cpu_millis: CPU_MILLIS as u64, pids: 8, best_effort: true };
 const CPU_MILLIS: u32 = 400;
 /// Seconds for one command, of which none needs one; a host may be very busy.
-const PATIENCE: i64 = 20;
+const PATIENCE: i64 = 60;
 /// How long we try to use up our share of a core. An idle host lets us at once, a busy one may not at all.
 const BUSY_HOST: Duration = Duration::from_secs(2);
 

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use sandgate_core::{Change, ExternalName, Observed, SandboxRef, ServiceError, Sighting, Watch};
 use sandgate_runtime::{ContainerStatus, Exit, RuntimeError};
 use sandgate_toolbox_api::ToolboxClient;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
 /// How often the spawner is asked whether it still works, since one that does not tells nothing.
@@ -15,12 +17,14 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A toolbox that waits for requests answers in less than a millisecond.
 const ANSWER: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 3;
+/// One that has had neither processor nor memory to answer with for so long is of no use to anybody.
+const STARVED: Duration = Duration::from_secs(20);
 
 const OUT_OF_MEMORY: &str =
     "the sandbox has used up its memory, and the kernel has killed a process inside for it";
 const SUSPENDED: &str = "its first process was stopped by a signal from the host and answers nothing: `kill -CONT` lets it go \
                          on; or stop the sandbox and start it again, its files are kept";
-const MUTE: &str = "its toolbox does not answer: stop the sandbox and start it again, its files are kept";
+const MUTE: &str = "its toolbox does not answer, or what runs inside leaves it neither processor nor memory: stop the sandbox and start it again, its files are kept";
 
 #[async_trait]
 impl Watch for ContainerSandboxService {
@@ -103,8 +107,13 @@ impl ContainerSandboxService {
         let toolbox = ToolboxClient::unix(self.0.sockets.path(name));
         for _ in 0..LOOKS {
             let answer = tokio::time::timeout(ANSWER, toolbox.health()).await;
-            if answer.is_ok_and(|answer| answer.is_ok()) || !is_asleep(pid) {
+            if answer.is_ok_and(|answer| answer.is_ok()) {
+                self.0.starving().remove(name);
                 return true;
+            }
+            if !is_asleep(pid) {
+                let since = *self.0.starving().entry(name.clone()).or_insert_with(Instant::now);
+                return since.elapsed() < STARVED;
             }
         }
         false
@@ -112,6 +121,11 @@ impl ContainerSandboxService {
 }
 
 impl Shared {
+    /// Since when a toolbox has been too busy to answer.
+    fn starving(&self) -> MutexGuard<'_, HashMap<ExternalName, Instant>> {
+        self.starving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A sandbox whose first process has ended, or of which the spawner knows nothing.
     fn ended(&self, name: &ExternalName, status: Option<ContainerStatus>) -> Sighting {
         let observed = self.observe(name, false);
@@ -140,7 +154,7 @@ fn broken(cause: &str) -> Sighting {
 
 fn how_it_ended(status: &ContainerStatus) -> Option<String> {
     let how = match status.exit? {
-        Exit::Signal(_) if status.oom_kills > 0 => {
+        Exit::Signal(_) if status.ended_by_memory => {
             "its first process was killed because the sandbox had used up its memory".to_owned()
         }
         Exit::Signal(number) => format!("its first process was killed from outside, by signal {number}"),
@@ -150,10 +164,11 @@ fn how_it_ended(status: &ContainerStatus) -> Option<String> {
     Some(how)
 }
 
-/// Waiting for something other than a processor, a disk or memory: those come, also to the starved.
+/// Stopped, or waiting for something other than a processor, a disk or memory: those come, also to the starved.
 fn is_asleep(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S "))
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| [" S ", " T ", " t "].iter().any(|state| rest.starts_with(state)))
 }
 
 #[cfg(test)]
@@ -162,19 +177,20 @@ mod tests {
 
     #[test]
     fn each_end_has_a_cause_of_its_own() {
-        let status = |exit, oom_kills| ContainerStatus {
+        let status = |exit, ended_by_memory| ContainerStatus {
             name: "x".to_owned(),
             pid: 1,
             alive: false,
             exit: Some(exit),
             suspended: false,
-            oom_kills,
+            oom_kills: 1,
+            ended_by_memory,
         };
         let causes: std::collections::BTreeSet<_> = [
-            status(Exit::Signal(9), 0),
-            status(Exit::Signal(9), 1),
-            status(Exit::Code(3), 0),
-            status(Exit::Unknown, 0),
+            status(Exit::Signal(9), false),
+            status(Exit::Signal(9), true),
+            status(Exit::Code(3), false),
+            status(Exit::Unknown, false),
         ]
         .iter()
         .filter_map(how_it_ended)

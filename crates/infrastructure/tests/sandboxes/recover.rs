@@ -161,3 +161,17 @@ async fn a_sandbox_that_does_not_answer_is_looked_at_again() {
     assert_eq!(rig.get("one").await.expect("found"), found);
     rig.finish().await;
 }
+
+/// What was seen of a sandbox that is being deleted meanwhile must not bring it back.
+#[tokio::test]
+async fn a_death_that_is_noted_too_late_brings_nothing_back() {
+    let rig = Rig::new().await;
+    let before = rig.created("one").await;
+    rig.service.crash(&before.current_attempt());
+    let deleting = rig.left_as(&before, Desired::Deleted, Observed::Started).await;
+    let late = rig.sandboxes.recheck(&before).await.expect("a look that changes nothing");
+    assert_eq!(late, deleting);
+    assert_eq!(rig.rows().await, [(Desired::Deleted, Observed::Started)]);
+    assert_eq!(recovered(&rig).await, only(|r| &mut r.settled));
+    rig.nothing_left().await;
+}

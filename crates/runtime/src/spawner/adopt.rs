@@ -70,7 +70,15 @@ fn entry(group: Group) -> Entry {
     };
     let ids = process.as_ref().and_then(|process| IdRange::of_process(process.pid));
     let disk = note.map(|note| note.disk).unwrap_or_default();
-    Entry { ids, disk, ..Entry::new(process, group, state) }
+    let mut entry = Entry::new(process, group, state);
+    (entry.ids, entry.disk) = (ids, disk);
+    entry
+}
+
+/// Whether a signal has stopped it. One that is no child of ours does not tell us.
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T "))
 }
 
 /// The 22nd field; the second may hold anything, blanks and parentheses too.

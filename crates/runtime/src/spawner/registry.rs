@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use libc::sock_filter as Instruction;
 use serde::{Deserialize, Serialize};
 
+use super::adopt::is_stopped;
 use super::events::{Events, Token};
 use crate::cgroup::{Cgroups, Group, MemoryEvents};
 use crate::container::{IdRange, Process, Stage};
 use crate::{ContainerStatus, Exit, RuntimeError, disk};
+
+/// A death so soon after a kill for want of memory is that kill.
+const SAME_KILL: Duration = Duration::from_millis(250);
 
 /// Every container that the spawner knows, by name.
 pub(super) struct Registry {
@@ -39,8 +44,11 @@ pub(super) struct Entry {
     pub(super) afterwards: Afterwards,
     pub(super) suspended: bool,
     pub(super) oom_kills: u64,
+    /// When the last of these kills was counted.
+    last_kill: Option<Instant>,
+    pub(super) ended_by_memory: bool,
     /// From when its events are waited for until process 1 has ended.
-    pub(super) memory: Option<MemoryEvents>,
+    memory: Option<MemoryEvents>,
 }
 
 /// Where a container is in its life.
@@ -157,9 +165,10 @@ impl Registry {
         let Some(exit) = process.reap() else { return News::Nothing };
         events.remove(process.pidfd());
         if let Some(memory) = entry.memory.take() {
-            entry.oom_kills = memory.kills();
+            entry.take_kills(memory.kills());
             events.remove(&memory);
         }
+        entry.ended_by_memory = entry.last_kill.is_some_and(|at| at.elapsed() < SAME_KILL);
         self.numbers.remove(&number);
         let unasked = entry.phase == Phase::Alive;
         entry.phase = Phase::Releasing(exit);
@@ -175,9 +184,7 @@ impl Registry {
         }) else {
             return News::Nothing;
         };
-        let grown = kills > entry.oom_kills;
-        entry.oom_kills = kills;
-        if grown { News::Changed } else { News::Nothing }
+        if entry.take_kills(kills) { News::Changed } else { News::Nothing }
     }
 
     /// Looks which first processes a signal has stopped, or let go on, since the last time; returns their names.
@@ -255,8 +262,20 @@ impl Entry {
             afterwards,
             suspended: false,
             oom_kills: 0,
+            last_kill: None,
+            ended_by_memory: false,
             memory: None,
         }
+    }
+
+    /// Whether the kernel has killed more processes for want of memory than was known.
+    fn take_kills(&mut self, kills: u64) -> bool {
+        let grown = kills > self.oom_kills;
+        if grown {
+            self.last_kill = Some(Instant::now());
+        }
+        self.oom_kills = kills;
+        grown
     }
 
     /// Ends it. [`Registry::reap`] and [`Registry::release`] do the rest.
@@ -285,6 +304,13 @@ impl Entry {
         self.group.remove().unwrap_or(false) && disk_is_free()
     }
 
+    fn is_suspended(&self) -> bool {
+        match &self.process {
+            Some(process) if !process.is_child() => is_stopped(process.pid),
+            _ => self.suspended,
+        }
+    }
+
     fn status(&self, name: &str) -> ContainerStatus {
         let exit = match self.phase {
             Phase::Alive | Phase::Ending => None,
@@ -295,8 +321,9 @@ impl Entry {
             pid: self.pid(),
             alive: exit.is_none(),
             exit,
-            suspended: self.suspended && exit.is_none(),
+            suspended: exit.is_none() && self.is_suspended(),
             oom_kills: self.oom_kills,
+            ended_by_memory: self.ended_by_memory && exit.is_some(),
         }
     }
 }

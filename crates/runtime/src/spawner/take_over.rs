@@ -55,6 +55,7 @@ struct Held {
     afterwards: Afterwards,
     suspended: bool,
     oom_kills: u64,
+    ended_by_memory: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -181,9 +182,9 @@ impl Held {
             pidfd: process.pidfd().as_raw_fd(),
             is_child: process.is_child(),
         });
-        let Entry { ids, ref disk, phase, afterwards, suspended, oom_kills, .. } = *entry;
+        let Entry { ids, ref disk, phase, afterwards, suspended, oom_kills, ended_by_memory, .. } = *entry;
         let (name, disk) = (name.to_owned(), disk.clone());
-        Self { name, process, ids, disk, phase, afterwards, suspended, oom_kills }
+        Self { name, process, ids, disk, phase, afterwards, suspended, oom_kills, ended_by_memory }
     }
 
     fn processed(mut self) -> std::io::Result<(Self, Option<Process>)> {
@@ -196,11 +197,11 @@ impl Held {
     }
 
     fn enter(self, process: Option<Process>, registry: &mut Registry) {
-        let Self { name, ids, disk, phase, afterwards, suspended, oom_kills, .. } = self;
-        let group = registry.cgroups.group(&name);
-        let entry =
-            Entry { ids, disk, suspended, oom_kills, ..Entry::new(process, group, (phase, afterwards)) };
-        registry.insert(name, entry);
+        let group = registry.cgroups.group(&self.name);
+        let mut entry = Entry::new(process, group, (self.phase, self.afterwards));
+        (entry.ids, entry.disk, entry.suspended) = (self.ids, self.disk, self.suspended);
+        (entry.oom_kills, entry.ended_by_memory) = (self.oom_kills, self.ended_by_memory);
+        registry.insert(self.name, entry);
     }
 }
 

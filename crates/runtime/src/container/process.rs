@@ -62,7 +62,8 @@ impl Process {
         let mut ready = [PollFd::new(&self.pidfd, PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         match poll(&mut ready, Some(&now)) {
-            Ok(1) => Some(self.collect(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)),
+            // Nothing to collect yet, though it has ended: a debugger has to hear of it first.
+            Ok(1) => self.collect(WaitIdOptions::EXITED | WaitIdOptions::NOHANG),
             _ => None,
         }
     }
@@ -70,20 +71,21 @@ impl Process {
     /// Kills it and waits until it is gone. Short: the kernel needs no cooperation for it.
     pub(crate) fn end(&self) -> Exit {
         self.kill();
-        self.collect(WaitIdOptions::EXITED)
+        self.collect(WaitIdOptions::EXITED).unwrap_or(Exit::Unknown)
     }
 
-    fn collect(&self, options: WaitIdOptions) -> Exit {
+    fn collect(&self, options: WaitIdOptions) -> Option<Exit> {
         if !self.is_child {
-            return Exit::Unknown;
+            return Some(Exit::Unknown);
         }
         let status = loop {
             match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
                 Err(Errno::INTR) => {}
-                other => break other.ok().flatten(),
+                Err(_) => return Some(Exit::Unknown),
+                Ok(status) => break status?,
             }
         };
-        status.map_or(Exit::Unknown, |status| match (status.exit_status(), status.terminating_signal()) {
+        Some(match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),
             (None, Some(signal)) => Exit::Signal(signal),
             (None, None) => Exit::Unknown,

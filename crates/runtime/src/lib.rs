@@ -23,6 +23,7 @@ mod rendezvous;
 mod seccomp;
 mod spawner;
 mod spec;
+mod stat;
 mod stopwatch;
 mod sys;
 mod watch;
@@ -35,6 +36,7 @@ pub use executable::sealed_executable;
 pub use floor::measure_floor;
 pub use spawner::spawner_main;
 pub use spec::{Container, ContainerSpec, ContainerStatus, Disk, Exit, Handles, Limits, Rootfs, User};
+pub use stat::process_state;
 pub use stopwatch::Lap;
 pub use watch::Watch;
 

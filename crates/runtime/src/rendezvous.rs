@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket
 use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open};
 
 use crate::RuntimeError;
+use crate::stat::Stat;
 
 /// The spawner's socket in the run directory.
 pub(crate) const SOCKET: &str = "spawner.sock";
@@ -52,10 +53,8 @@ pub(crate) fn frozen_spawner(run_dir: BorrowedFd<'_>) -> Option<OwnedFd> {
     let pid = Pid::from_raw(text.trim().parse().ok()?)?;
     // Held before it is looked at, so that it is the one that was looked at.
     let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    let (name, rest) = stat.rsplit_once(')')?;
-    let is_one = name.as_bytes().ends_with(PROCESS_NAME.to_bytes());
-    (is_one && rest.starts_with(" T ")).then_some(process)
+    let stat = Stat::of(pid.as_raw_nonzero().get())?;
+    (stat.name.as_bytes() == PROCESS_NAME.to_bytes() && stat.is_stopped()).then_some(process)
 }
 
 /// A new socket of the kind that both sides use.

@@ -297,10 +297,21 @@ pub(crate) fn c_strings<I: IntoIterator<Item = String>>(strings: I) -> io::Resul
 }
 
 /// The highest capability number that the kernels of today know is far below this.
-pub(crate) const CAPABILITY_NUMBERS: std::ops::Range<u32> = 0..64;
+const CAPABILITY_NUMBERS: std::ops::Range<u32> = 0..64;
+
+/// Removes all capabilities from the bounding set but `kept`, all of which are among the first 32.
+pub(crate) fn drop_bounding_except(kept: u32) -> io::Result<()> {
+    let is_kept = |capability: &u32| kept.checked_shr(*capability).is_some_and(|bits| bits & 1 == 1);
+    for capability in CAPABILITY_NUMBERS.filter(|capability| !is_kept(capability)) {
+        if !drop_bounding(capability)? {
+            break;
+        }
+    }
+    Ok(())
+}
 
 /// Removes one capability from the bounding set; `false` when the kernel has no such capability.
-pub(crate) fn drop_bounding(capability: u32) -> io::Result<bool> {
+fn drop_bounding(capability: u32) -> io::Result<bool> {
     // SAFETY: the call takes plain numbers.
     match check(i64::from(unsafe {
         libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0)

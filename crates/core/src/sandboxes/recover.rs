@@ -26,14 +26,7 @@ impl Sandboxes {
     /// Compares the ledger with what the provider holds, and makes them agree. Run once, before anybody is served.
     pub async fn recover(&self) -> Result<Recovery, SandboxesError> {
         let rows = self.ledger.all_living().await?;
-        let mut found: HashMap<Attempt, Observed> = self
-            .provider
-            .inventory
-            .list()
-            .await?
-            .into_iter()
-            .map(|Found { attempt, observed }| (attempt, observed))
-            .collect();
+        let mut found = self.found().await?;
         let mut report = Recovery::default();
         for row in rows {
             let seen = found.remove(&row.current_attempt()).unwrap_or(Observed::Absent);
@@ -44,6 +37,12 @@ impl Sandboxes {
             count(&mut report, self.provider.service.delete(&orphan).await.is_ok(), |r| &mut r.orphans);
         }
         Ok(report)
+    }
+
+    /// All that the provider holds, by the attempt that it belongs to.
+    pub(super) async fn found(&self) -> Result<HashMap<Attempt, Observed>, SandboxesError> {
+        let all = self.provider.inventory.list().await?;
+        Ok(all.into_iter().map(|Found { attempt, observed }| (attempt, observed)).collect())
     }
 
     async fn recover_row(&self, row: &Sandbox, seen: Observed, report: &mut Recovery) {

@@ -50,14 +50,14 @@ impl Sandboxes {
 
     /// One list for all; closer looked at is only what does not agree with it.
     async fn note_all(&self) -> Result<Noted, SandboxesError> {
-        let running = self.provider.inventory.list().await?;
+        let found = self.found().await?;
         let mut outcome = Noted::Done;
         for sandbox in self.ledger.all_living().await? {
-            let seen = running.iter().find(|found| found.attempt == sandbox.current_attempt());
-            if agrees(&sandbox, seen.map_or(Observed::Absent, |found| found.observed)) {
+            let attempt = sandbox.current_attempt();
+            if agrees(&sandbox, found.get(&attempt).copied().unwrap_or(Observed::Absent)) {
                 continue;
             }
-            if self.note_one(sandbox.current_attempt()).await? == Noted::Later {
+            if self.note_one(attempt).await? == Noted::Later {
                 outcome = Noted::Later;
             }
         }

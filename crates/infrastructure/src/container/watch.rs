@@ -3,7 +3,7 @@
 use super::{ContainerSandboxService, Shared, failed};
 use async_trait::async_trait;
 use sandgate_core::{Change, ExternalName, Observed, SandboxRef, ServiceError, Sighting, Watch};
-use sandgate_runtime::{ContainerStatus, Exit, RuntimeError};
+use sandgate_runtime::{ContainerStatus, Exit, RuntimeError, process_state};
 use sandgate_toolbox_api::ToolboxClient;
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -166,9 +166,7 @@ fn how_it_ended(status: &ContainerStatus) -> Option<String> {
 
 /// Stopped, or waiting for something other than a processor, a disk or memory: those come, also to the starved.
 fn is_asleep(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| [" S ", " T ", " t "].iter().any(|state| rest.starts_with(state)))
+    matches!(process_state(pid), Some('S' | 'T' | 't'))
 }
 
 #[cfg(test)]

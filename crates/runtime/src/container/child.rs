@@ -173,13 +173,7 @@ fn give_up_rights(user: User) -> std::io::Result<()> {
     // The spawner is preferred by the scheduler; sandboxes are not.
     rustix::process::setpriority_process(None, 0)?;
     let kept = if user.uid == 0 { ROOT_CAPABILITIES } else { 0 };
-    for capability in sys::CAPABILITY_NUMBERS
-        .filter(|capability| kept.checked_shr(*capability).is_none_or(|bits| bits & 1 == 0))
-    {
-        if !sys::drop_bounding(capability)? {
-            break;
-        }
-    }
+    sys::drop_bounding_except(kept)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_groups(&[gid])?;
     set_thread_res_gid(gid, gid, gid)?;

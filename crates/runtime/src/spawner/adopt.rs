@@ -1,7 +1,5 @@
 //! Taking over what a predecessor has left: its sandboxes live on, so they are found and looked after.
 
-use std::fs;
-
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +7,7 @@ use super::registry::{Afterwards, Entry, Phase, Registry};
 use crate::Exit;
 use crate::cgroup::Group;
 use crate::container::{IdRange, Process};
+use crate::stat::Stat;
 use std::path::PathBuf;
 
 /// What a later spawner needs and cannot find out otherwise; kept with the cgroup.
@@ -31,8 +30,8 @@ pub(super) struct First {
 impl First {
     /// The process that has this number now.
     pub(super) fn now(pid: Pid) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-        Some(Self { pid: pid.as_raw_nonzero().get(), start_time: start_time(&stat)? })
+        let pid = pid.as_raw_nonzero().get();
+        Some(Self { pid, start_time: Stat::of(pid)?.start_time })
     }
 
     /// A handle of it, if it still runs.
@@ -75,28 +74,9 @@ fn entry(group: Group) -> Entry {
     entry
 }
 
-/// Whether a signal has stopped it. One that is no child of ours does not tell us.
-pub(super) fn is_stopped(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T "))
-}
-
-/// The 22nd field; the second may hold anything, blanks and parentheses too.
-fn start_time(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_time_of_start_is_found_behind_any_name() {
-        let line = "42 (a ) S (b) R 7 40 39 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 1 0 555 1000 7";
-        assert_eq!(start_time(line), Some(555));
-        assert_eq!(start_time("42 (a"), None);
-    }
 
     #[test]
     fn a_number_that_was_given_again_is_somebody_else() {

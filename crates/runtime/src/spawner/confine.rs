@@ -25,13 +25,7 @@ const CAPABILITIES: u32 = 1 << 0 // CHOWN: owners of what is made for a sandbox
 
 /// Gives up all else, for good: the bounding set keeps a later program in this process from getting it back.
 pub(super) fn confine() -> std::io::Result<()> {
-    for capability in sys::CAPABILITY_NUMBERS
-        .filter(|capability| CAPABILITIES.checked_shr(*capability).is_none_or(|bits| bits & 1 == 0))
-    {
-        if !sys::drop_bounding(capability)? {
-            break;
-        }
-    }
+    sys::drop_bounding_except(CAPABILITIES)?;
     let permitted = rustix::thread::capabilities(None)?.permitted.bits() & u64::from(CAPABILITIES);
     sys::set_capabilities(u32::try_from(permitted).unwrap_or(0))?;
     sys::install_filter(&seccomp::build_for_spawner())

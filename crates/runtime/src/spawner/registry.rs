@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use libc::sock_filter as Instruction;
 use serde::{Deserialize, Serialize};
 
-use super::adopt::is_stopped;
 use super::events::{Events, Token};
 use crate::cgroup::{Cgroups, Group, MemoryEvents};
 use crate::container::{IdRange, Process, Stage};
+use crate::stat::Stat;
 use crate::{ContainerStatus, Exit, RuntimeError, disk};
 
 /// A death so soon after a kill for want of memory is that kill.
@@ -72,15 +72,6 @@ pub(super) enum Afterwards {
     Forget { remove_disk: bool },
 }
 
-/// What a container's registration with the [`Events`] has led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// Its state is another one, unasked.
-    Changed,
-    /// Nothing that anybody has to be told.
-    Nothing,
-}
-
 impl Registry {
     pub(super) fn new(cgroups: Cgroups, filter: Vec<Instruction>, stage: Stage, first_ids: IdRange) -> Self {
         Self {
@@ -132,11 +123,6 @@ impl Registry {
         !self.unwatched.is_empty()
     }
 
-    /// The container of a token.
-    pub(super) fn name_of(&self, number: u64) -> Option<String> {
-        self.numbers.get(&number).cloned()
-    }
-
     /// Whether the kernel is still taking something down.
     pub(super) fn is_releasing(&self) -> bool {
         self.entries.values().any(|entry| matches!(entry.phase, Phase::Releasing(_)))
@@ -157,34 +143,30 @@ impl Registry {
         self.first_ids.next_free(self.entries.values().filter_map(|entry| entry.ids))
     }
 
-    /// Takes note that process 1 of the container of this number has ended.
-    pub(super) fn reap(&mut self, number: u64, events: &Events) -> News {
-        let entry = self.numbers.get(&number).and_then(|name| self.entries.get_mut(name));
-        let Some(entry) = entry else { return News::Nothing };
-        let Some(process) = &entry.process else { return News::Nothing };
-        let Some(exit) = process.reap() else { return News::Nothing };
+    /// Takes note that process 1 of the container of this number has ended. Its name, if nobody asked for that.
+    pub(super) fn reap(&mut self, number: u64, events: &Events) -> Option<String> {
+        let name = self.numbers.get(&number)?;
+        let entry = self.entries.get_mut(name)?;
+        let process = entry.process.as_ref()?;
+        let exit = process.reap()?;
         events.remove(process.pidfd());
         if let Some(memory) = entry.memory.take() {
             entry.take_kills(memory.kills());
             events.remove(&memory);
         }
         entry.ended_by_memory = entry.last_kill.is_some_and(|at| at.elapsed() < SAME_KILL);
-        self.numbers.remove(&number);
         let unasked = entry.phase == Phase::Alive;
         entry.phase = Phase::Releasing(exit);
-        if unasked { News::Changed } else { News::Nothing }
+        self.numbers.remove(&number).filter(|_| unasked)
     }
 
-    /// Looks how many processes of the container of this number the kernel has killed for want of memory.
-    pub(super) fn count_kills(&mut self, number: u64) -> News {
-        let entry = self.numbers.get(&number).and_then(|name| self.entries.get_mut(name));
-        let Some((entry, kills)) = entry.and_then(|entry| {
-            let kills = entry.memory.as_ref()?.kills();
-            Some((entry, kills))
-        }) else {
-            return News::Nothing;
-        };
-        if entry.take_kills(kills) { News::Changed } else { News::Nothing }
+    /// Looks how many processes of the container of this number the kernel has killed for want of memory. Its name, if
+    /// there are more than before.
+    pub(super) fn count_kills(&mut self, number: u64) -> Option<String> {
+        let name = self.numbers.get(&number)?;
+        let entry = self.entries.get_mut(name)?;
+        let kills = entry.memory.as_ref()?.kills();
+        entry.take_kills(kills).then(|| name.clone())
     }
 
     /// Looks which first processes a signal has stopped, or let go on, since the last time; returns their names.
@@ -306,7 +288,10 @@ impl Entry {
 
     fn is_suspended(&self) -> bool {
         match &self.process {
-            Some(process) if !process.is_child() => is_stopped(process.pid),
+            // One that is no child of ours does not tell us.
+            Some(process) if !process.is_child() => {
+                Stat::of(self.pid()).is_some_and(|stat| stat.is_stopped())
+            }
             _ => self.suspended,
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::events::{Events, Token};
 use super::peers::Client;
-use super::registry::{News, Registry};
+use super::registry::Registry;
 use super::remove_socket;
 use super::requests::{Step, Then};
 use crate::protocol::{self, Received, Reply, Request};
@@ -117,7 +117,7 @@ impl Server {
             Token::Client(id) => self.serve(id),
             Token::Process(number) => self.reap(number),
             Token::Memory(number) => {
-                if self.count_kills(number) == News::Nothing {
+                if !self.count_kills(number) {
                     // The kernel of version 1 speaks before it kills.
                     self.uncounted.push((Instant::now() + KILL_TIME, number));
                 }
@@ -156,18 +156,19 @@ impl Server {
 
     fn reap(&mut self, number: u64) {
         self.pause = PAUSE[0];
-        let name = self.registry.name_of(number);
-        if self.registry.reap(number, &self.events) == News::Changed {
+        if let Some(name) = self.registry.reap(number, &self.events) {
             self.announce(name);
         }
     }
 
-    fn count_kills(&mut self, number: u64) -> News {
-        let news = self.registry.count_kills(number);
-        if news == News::Changed {
-            self.announce(self.registry.name_of(number));
+    /// Whether there were any since the last time.
+    fn count_kills(&mut self, number: u64) -> bool {
+        let name = self.registry.count_kills(number);
+        let found = name.is_some();
+        if let Some(name) = name {
+            self.announce(name);
         }
-        news
+        found
     }
 
     fn count_again(&mut self) {
@@ -183,14 +184,13 @@ impl Server {
         // It tells that there is something; what it is, the children themselves are asked.
         let _ = rustix::io::read(&self.children, &mut [0; 1024]);
         for name in self.registry.look_for_suspended() {
-            self.announce(Some(name));
+            self.announce(name);
         }
     }
 
     /// Tells whoever watches that something has happened to a container. Who does not read is dropped, and finds out by
     /// connecting again.
-    fn announce(&mut self, name: Option<String>) {
-        let Some(name) = name else { return };
+    fn announce(&mut self, name: String) {
         let news = Reply::Changed { name };
         let watchers: Vec<u64> =
             self.clients.iter().filter(|client| client.watching).map(|client| client.id).collect();

@@ -7,21 +7,17 @@ use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
 use crate::wire::View;
-use crate::{first_start, limits, listener, toolbox_binary, watch};
+use crate::{first_start, limits, listener, toolbox_binary, upkeep, watch};
 use anyhow::Context;
 use axum::Router;
-use sandgate_core::{Provider, ProviderKind, SandboxRepository, Sandboxes};
+use sandgate_core::{Ledger, Policy, Provider, ProviderKind, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
 use sandgate_infrastructure::sqlite::SqliteLedger;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// How late a sandbox may be stopped or deleted by its interval.
-const TIMER_PERIOD: Duration = Duration::from_secs(10);
 
 /// The service, ready to be run.
 pub(crate) struct App {
@@ -44,10 +40,10 @@ impl App {
         };
         let unenforced_limits = limits::check(&service, stakes).await?;
         let provider = Provider::new(ProviderKind::Container, Arc::new(service));
-        let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock));
-        let recovery =
-            sandboxes.recover().await.context("the ledger and the sandboxes cannot be brought together")?;
-        tracing::info!(?recovery, instance = ledger.instance().as_str(), "recovered");
+        let clock = Arc::new(SystemClock::new());
+        let policy = Policy { max_lifetime: config.max_lifetime, ..Policy::default() };
+        let sandboxes = Sandboxes::new(Ledger::new(ledger.clone()), provider, clock).with_policy(policy);
+        upkeep::recover(&sandboxes).await;
         first_start::ensure_key(ledger.as_ref(), config.api_key.as_ref(), data_dir.path()).await?;
 
         let listener = TcpListener::bind(config.listen)
@@ -77,28 +73,17 @@ impl App {
     /// Serves until `stop`, then lets what has begun come to its end.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let watch = tokio::spawn(watch::follow(self.sandboxes.clone(), stop.clone()));
-        let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
+        let upkeep = tokio::spawn(upkeep::keep(self.sandboxes, stop.clone()));
         let cut = async {
             stop.cancelled().await;
             self.tasks.stop();
         };
         tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
-        for (name, task) in [("timers", timers), ("watch", watch)] {
+        for (name, task) in [("upkeep", upkeep), ("watch", watch)] {
             if let Err(error) = task.await {
                 tracing::error!(error = %error, task = name, "a task ended unexpectedly");
             }
-        }
-    }
-}
-
-/// Looks from time to time for sandboxes whose interval has run out.
-async fn enforce_intervals(sandboxes: Sandboxes, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(TIMER_PERIOD)).await.is_some() {
-        match sandboxes.enforce_intervals().await {
-            Ok(0) => {}
-            Ok(ended) => tracing::info!(ended, "sandboxes were ended by their intervals"),
-            Err(error) => tracing::warn!(error = %error, "intervals could not be looked at"),
         }
     }
 }

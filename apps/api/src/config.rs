@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     /// How much one sandbox gets, and may ask for.
     pub(crate) limits: ResourceLimits,
+    /// The longest that a sandbox may live, in minutes.
+    pub(crate) max_lifetime: Option<u32>,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
 }
@@ -83,6 +85,7 @@ impl Config {
             api_key: args.api_key.map(strong_enough).transpose()?,
             snapshots: file.snapshots,
             limits: file.limits,
+            max_lifetime: file.max_lifetime.filter(|minutes| *minutes > 0),
             allow_unenforced_limits: args
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)

@@ -2,6 +2,7 @@
 
 mod fallback;
 mod health;
+mod orphans;
 mod run;
 mod sandboxes;
 
@@ -58,7 +59,10 @@ impl FromRef<ControlState> for Keys {
 
 /// The control plane with its description.
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
-    OpenApiRouter::new().nest("/api", sandboxes::router()).nest("/v1", run::router()).merge(health::router())
+    OpenApiRouter::new()
+        .nest("/api", sandboxes::router())
+        .nest("/v1", run::router().merge(orphans::router()))
+        .merge(health::router())
 }
 
 /// Everything that this server answers.

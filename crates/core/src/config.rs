@@ -221,11 +221,13 @@ pub struct Intervals {
     pub auto_archive: u32,
     /// Minutes after the stop until it is deleted; `None` means never, 0 means at once.
     pub auto_delete: Option<u32>,
+    /// Minutes after the create until it is deleted, whatever it is doing; 0 means never.
+    pub ttl: u32,
 }
 
 impl Default for Intervals {
     fn default() -> Self {
-        Self { auto_stop: 15, auto_archive: Self::WEEK, auto_delete: None }
+        Self { auto_stop: 15, auto_archive: Self::WEEK, auto_delete: None, ttl: 0 }
     }
 }
 
@@ -255,6 +257,11 @@ impl Intervals {
     /// Reads the minutes until an automatic delete; any negative number means never.
     pub fn parse_auto_delete(minutes: i64) -> Result<Option<u32>, InvalidConfig> {
         if minutes < 0 { Ok(None) } else { not_negative("auto-delete", minutes).map(Some) }
+    }
+
+    /// Reads the minutes until it is deleted in any state.
+    pub fn parse_ttl(minutes: i64) -> Result<u32, InvalidConfig> {
+        not_negative("ttl", minutes)
     }
 }
 

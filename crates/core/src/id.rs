@@ -46,6 +46,16 @@ uuid_id! {
     KeyId
 }
 
+impl SandboxId {
+    /// A number that is always the same for the `n`-th draw of this sandbox, and another for every other one.
+    pub(crate) fn draw(self, n: u32) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        (self.0, n).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// One installation of Sandgate: eight lower-case hexadecimal digits, made when its ledger is made.
 ///
 /// It stands in the name of every object that a provider holds for us, so that no installation ever touches the

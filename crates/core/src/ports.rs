@@ -1,11 +1,14 @@
 //! What the core needs from outside: providers, the ledger, the clock. Adapters implement these.
 
+mod agenda;
 mod clock;
 mod keys;
 mod repository;
 mod service;
+mod timeline;
 mod watch;
 
+pub use agenda::{Abandoned, Agenda};
 pub use clock::Clock;
 pub use keys::{ApiKey, KeyHash, KeyRepository};
 pub use repository::{Event, EventKind, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey};
@@ -13,14 +16,17 @@ pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
+pub use timeline::{Anchor, Timeline};
 pub use watch::{Change, Sighting, Watch};
 
 /// Mocks of the ports, to inject the failures that a real adapter will not give on demand.
 #[cfg(feature = "testing")]
 pub mod mocks {
+    pub use super::agenda::MockAgenda;
     pub use super::clock::MockClock;
     pub use super::keys::MockKeyRepository;
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};
+    pub use super::timeline::MockTimeline;
     pub use super::watch::MockWatch;
 }

@@ -2,9 +2,10 @@
 
 use crate::config::{SandboxConfig, SandboxName};
 use crate::id::{Attempt, Handle, OrganizationId, SandboxId};
+use crate::operation::Operation;
 use crate::ports::SandboxRef;
 use crate::sandboxes::ProviderKind;
-use crate::state::{Cause, Desired, Observed};
+use crate::state::{Cause, Desired, Observed, Step, next_step};
 use crate::time::Timestamp;
 
 /// One sandbox: what was asked for, what is wanted now, and what is known.
@@ -30,6 +31,8 @@ pub struct Sandbox {
     pub observed: Observed,
     /// Why it failed or stopped, if nobody asked for that.
     pub cause: Option<Cause>,
+    /// The change that is under way; at rest, a timer whose action failed.
+    pub operation: Option<Operation>,
     /// Counts the changes; a change made from an older one is refused.
     pub generation: u64,
     /// When it was asked for.
@@ -38,9 +41,34 @@ pub struct Sandbox {
     pub updated_at: Timestamp,
     /// When it was last used.
     pub last_activity_at: Timestamp,
+    /// When it stopped, while it is stopped.
+    pub stopped_at: Option<Timestamp>,
+    /// Whether it has been stopped for as long as its auto-archive interval.
+    pub archive_due: bool,
+    /// When it is deleted whatever it is doing.
+    pub destroy_at: Option<Timestamp>,
 }
 
 impl Sandbox {
+    /// The sandbox as it is after `change` at `now`, with all that follows from where it stands then.
+    #[must_use]
+    pub fn changed(&self, now: Timestamp, change: impl FnOnce(&mut Self)) -> Self {
+        let mut changed = self.clone();
+        change(&mut changed);
+        changed.generation += 1;
+        changed.updated_at = now;
+        changed.stopped_at = match changed.observed {
+            Observed::Stopped => changed.stopped_at.or(Some(now)),
+            _ => None,
+        };
+        changed.archive_due &= changed.stopped_at.is_some();
+        let step = next_step(changed.desired, changed.observed);
+        if step != next_step(self.desired, self.observed) {
+            changed.operation = (step != Step::Rest).then(|| Operation::begun(now));
+        }
+        changed
+    }
+
     /// What its provider is asked about.
     pub fn reference(&self) -> SandboxRef {
         SandboxRef { attempt: self.current_attempt(), handle: self.handle.clone() }

@@ -3,29 +3,46 @@
 //! Intent is committed first, then comes the effect, then the outcome is committed. A caller who goes away in
 //! between loses the answer and nothing else: run these verbs on a task that outlives the request.
 
+mod abandoned;
+mod attempt;
 mod change;
+mod claims;
 mod create;
+mod deadline;
 mod error;
+mod frame;
+mod ledger;
 mod lifecycle;
+mod orphans;
+mod policy;
 mod provider;
+mod reconcile;
 mod recover;
 mod settings;
+mod sweep;
 mod timers;
 mod watch;
 
 pub use create::NewSandbox;
 pub use error::SandboxesError;
+pub use ledger::Ledger;
+pub use policy::Policy;
 pub use provider::{Provider, ProviderKind};
+pub use reconcile::Reconciled;
 pub use recover::Recovery;
+pub use sweep::Swept;
 pub use watch::Noted;
 
 use crate::id::{OrganizationId, SandboxId};
 use crate::ports::{
-    Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, SandboxRepository, ServiceError,
-    ToolboxAddress,
+    Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, ServiceError, ToolboxAddress,
 };
 use crate::sandbox::Sandbox;
 use crate::state::Observed;
+use crate::time::Timestamp;
+use claims::Claims;
+use frame::Frame;
+use orphans::Orphans;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,15 +52,25 @@ const ACTIVITY_RESOLUTION: Duration = Duration::from_secs(45);
 /// All sandboxes of this instance. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandboxes {
-    ledger: Arc<dyn SandboxRepository>,
+    ledger: Ledger,
     provider: Provider,
-    clock: Arc<dyn Clock>,
+    policy: Policy,
+    frame: Frame,
+    claims: Claims,
+    orphans: Orphans,
 }
 
 impl Sandboxes {
     /// A facade over `ledger` and `provider`.
-    pub fn new(ledger: Arc<dyn SandboxRepository>, provider: Provider, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, provider, clock }
+    pub fn new(ledger: Ledger, provider: Provider, clock: Arc<dyn Clock>) -> Self {
+        let (policy, claims, orphans) = (Policy::default(), Claims::default(), Orphans::default());
+        Self { ledger, provider, policy, frame: Frame::new(clock), claims, orphans }
+    }
+
+    /// The same under `policy`.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// A sandbox by id or name.
@@ -52,7 +79,7 @@ impl Sandboxes {
         organization: OrganizationId,
         id_or_name: &str,
     ) -> Result<Sandbox, SandboxesError> {
-        let found = self.ledger.find(organization, id_or_name).await?;
+        let found = self.ledger.sandboxes.find(organization, id_or_name).await?;
         found.filter(Sandbox::is_visible).ok_or(SandboxesError::NotFound)
     }
 
@@ -62,7 +89,7 @@ impl Sandboxes {
         organization: OrganizationId,
         query: &ListQuery,
     ) -> Result<Page, SandboxesError> {
-        Ok(self.ledger.list(organization, query).await?)
+        Ok(self.ledger.sandboxes.list(organization, query).await?)
     }
 
     /// Runs a shell command in a sandbox.
@@ -86,27 +113,32 @@ impl Sandboxes {
 
     /// Notes that a sandbox was used, unless that was noted a moment ago.
     pub async fn touch(&self, sandbox: &Sandbox) -> Result<(), SandboxesError> {
-        let now = self.clock.now();
+        let now = self.now();
         if now.since(sandbox.last_activity_at) >= ACTIVITY_RESOLUTION {
-            self.ledger.touch(sandbox.id, now).await?;
+            self.ledger.sandboxes.touch(sandbox.id, now).await?;
         }
         Ok(())
     }
 
     /// Notes that a sandbox is used now.
     pub async fn record_activity(&self, id: SandboxId) -> Result<(), SandboxesError> {
-        Ok(self.ledger.touch(id, self.clock.now()).await?)
+        Ok(self.ledger.sandboxes.touch(id, self.now()).await?)
     }
 
     /// Whether sandboxes can be made: the ledger can be written, and the provider answers.
     pub async fn check(&self) -> Result<(), SandboxesError> {
         // A use of a sandbox that does not exist changes nothing, and goes the way of every write.
-        self.ledger.touch(SandboxId::random(), self.clock.now()).await?;
+        self.ledger.sandboxes.touch(SandboxId::random(), self.now()).await?;
         self.provider.inventory.list().await?;
         Ok(())
     }
 
+    /// The time by which sandboxes age.
+    fn now(&self) -> Timestamp {
+        self.frame.now()
+    }
+
     fn event(&self, kind: EventKind, detail: Option<String>) -> Event {
-        Event { kind, at: self.clock.now(), detail }
+        Event { kind, at: self.now(), detail }
     }
 }

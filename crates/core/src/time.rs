@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+/// How long the host has been up, its sleep included. No operator can turn it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which start of the host this counts from.
+    pub boot: Boot,
+    /// For how long.
+    pub millis: i64,
+}
+
+/// One start of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Boot(pub uuid::Uuid);
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -15,6 +28,18 @@ impl Timestamp {
     /// Milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// The moment `by` later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The moment `millis` milliseconds later, or earlier where that is negative.
+    #[must_use]
+    pub const fn shifted(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
     }
 
     /// How long after `earlier` this is; zero where the clock was turned back in between.

@@ -3,6 +3,7 @@
 //! One thread writes and commits in groups; what lives is also kept in memory, where it is found; lists are read from
 //! the database beside the writer.
 
+mod agenda;
 mod cursor;
 mod error;
 mod files;
@@ -13,6 +14,7 @@ mod open;
 mod readers;
 mod rows;
 mod seal;
+mod timeline;
 mod words;
 mod write;
 mod writer;
@@ -25,8 +27,8 @@ use list::Selection;
 use open::{Opened, READERS};
 use readers::Readers;
 use sandgate_core::{
-    ApiKey, Event, InstanceId, KeyHash, KeyRepository, ListQuery, OrganizationId, Page, RepositoryError,
-    Sandbox, SandboxId, SandboxRepository, Timestamp,
+    Abandoned, Agenda, Anchor, ApiKey, Attempt, Event, InstanceId, KeyHash, KeyRepository, ListQuery,
+    OrganizationId, Page, RepositoryError, Sandbox, SandboxId, SandboxRepository, Timeline, Timestamp,
 };
 use std::fs::File;
 use std::path::Path;
@@ -112,6 +114,53 @@ impl SandboxRepository for SqliteLedger {
     async fn all_living(&self) -> Result<Vec<Sandbox>, RepositoryError> {
         let all = self.index().all();
         Ok(all.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+}
+
+#[async_trait]
+impl Agenda for SqliteLedger {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Sandbox>, RepositoryError> {
+        let due = self.index().due(now, limit);
+        Ok(due.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, RepositoryError> {
+        Ok(self.index().next_due())
+    }
+
+    async fn abandoned(&self, now: Timestamp) -> Result<Vec<Abandoned>, RepositoryError> {
+        self.0.readers.ask(move |connection| agenda::abandoned(connection, now)).await
+    }
+
+    async fn note_abandoned(&self, abandoned: &Abandoned) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Abandoned(*abandoned)).await
+    }
+
+    async fn knows(&self, attempt: Attempt) -> Result<bool, RepositoryError> {
+        self.0.readers.ask(move |connection| agenda::knows(connection, attempt)).await
+    }
+
+    async fn is_doubtful(&self) -> Result<bool, RepositoryError> {
+        self.0.readers.ask(agenda::is_doubtful).await
+    }
+
+    async fn trust(&self) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Trust).await
+    }
+}
+
+#[async_trait]
+impl Timeline for SqliteLedger {
+    async fn anchor(&self) -> Result<Option<Anchor>, RepositoryError> {
+        Ok(self.index().anchor())
+    }
+
+    async fn set_anchor(&self, anchor: Anchor) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Anchor(anchor)).await
+    }
+
+    async fn shift(&self, millis: i64, anchor: Anchor) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Shift(millis, anchor)).await
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) struct FileConfig {
     pub(super) log: Option<String>,
     pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     pub(super) limits: ResourceLimits,
+    pub(super) max_lifetime: Option<u32>,
     pub(super) allow_unenforced_limits: Option<bool>,
 }
 
@@ -48,6 +49,8 @@ struct TomlLimits {
     default: TomlResources,
     #[serde(default)]
     maximum: TomlResources,
+    /// Minutes; 0 and absent are for ever.
+    max_lifetime: Option<u32>,
 }
 
 /// Cores, and GiB of memory and disk.
@@ -81,6 +84,7 @@ impl FileConfig {
             log: toml.log,
             snapshots,
             limits,
+            max_lifetime: toml.limits.max_lifetime,
             allow_unenforced_limits: toml.allow_unenforced_limits,
         })
     }

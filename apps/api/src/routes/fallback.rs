@@ -53,7 +53,6 @@ const VERBS: &[&str] = &[
     "state",
     "telemetry",
     "toolbox-proxy-url",
-    "ttl",
 ];
 
 /// 501 for what Daytona has, 404 for what nobody has.

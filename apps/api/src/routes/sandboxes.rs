@@ -18,5 +18,6 @@ pub(super) fn router() -> OpenApiRouter<ControlState> {
         .routes(routes!(settings::auto_stop))
         .routes(routes!(settings::auto_archive))
         .routes(routes!(settings::auto_delete))
+        .routes(routes!(settings::ttl))
         .routes(routes!(settings::last_activity))
 }

@@ -37,6 +37,8 @@ pub(crate) struct CreateSandbox {
     auto_archive_interval: Option<i64>,
     /// Minutes after the stop until it is deleted; negative means never, 0 at once.
     auto_delete_interval: Option<i64>,
+    /// Minutes after the create until it is deleted, whatever it is doing; 0 means never.
+    ttl_minutes: Option<i64>,
     /// True, or absent: a sandbox reaches nothing.
     network_block_all: Option<bool>,
     #[serde(flatten)]
@@ -52,7 +54,6 @@ struct Unserved {
     gpu: Option<i64>,
     kvm: Option<bool>,
     auto_pause_interval: Option<i64>,
-    ttl_minutes: Option<i64>,
     network_allow_list: Option<String>,
     domain_allow_list: Option<String>,
     outbound_proxy_url: Option<String>,
@@ -89,6 +90,7 @@ impl CreateSandbox {
                 auto_delete: self
                     .auto_delete_interval
                     .map_or(Ok(defaults.auto_delete), Intervals::parse_auto_delete)?,
+                ttl: self.ttl_minutes.map_or(Ok(defaults.ttl), Intervals::parse_ttl)?,
             },
             network: Network::None,
         };
@@ -110,7 +112,6 @@ impl Unserved {
             ("public", self.public == Some(true)),
             ("gpu", self.gpu.is_some_and(|gpus| gpus != 0)),
             ("kvm", self.kvm == Some(true)),
-            ("ttlMinutes", self.ttl_minutes.is_some_and(|minutes| minutes != 0)),
             ("networkAllowList", filled(self.network_allow_list).is_some()),
             ("domainAllowList", filled(self.domain_allow_list).is_some()),
             ("outboundProxyUrl", filled(self.outbound_proxy_url).is_some()),
@@ -159,7 +160,6 @@ mod tests {
             json!({"volumes": [{"volumeId": "a", "mountPath": "/b"}]}),
             json!({"buildInfo": {"dockerfileContent": "FROM x"}}),
             json!({"networkBlockAll": false}),
-            json!({"ttlMinutes": 5}),
             json!({"gpu": 1}),
         ] {
             let error = format!("{:?}", parse(body.clone()).expect_err("refused"));

@@ -63,6 +63,10 @@ pub(crate) struct Sandbox {
     auto_archive_interval: u32,
     /// Minutes after the stop until it is deleted; negative means never.
     auto_delete_interval: i64,
+    /// When it is deleted whatever it is doing, RFC 3339; absent where it never is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    auto_destroy_at: Option<String>,
     /// RFC 3339.
     created_at: String,
     /// RFC 3339.
@@ -94,7 +98,11 @@ pub(crate) struct View {
 impl View {
     /// The JSON of a sandbox.
     pub(crate) fn sandbox(&self, sandbox: sandgate_core::Sandbox) -> Sandbox {
-        let state = state(sandbox.desired, sandbox.observed);
+        let state = match sandbox.operation {
+            // Nobody is at work on it any more: that is not a state in between.
+            Some(operation) if operation.parked => "error",
+            _ => state(sandbox.desired, sandbox.observed),
+        };
         let SandboxConfig { snapshot, user, env, labels, resources, intervals, network } = sandbox.config;
         Sandbox {
             id: sandbox.id.to_string(),
@@ -119,6 +127,7 @@ impl View {
             auto_stop_interval: intervals.auto_stop,
             auto_archive_interval: intervals.auto_archive,
             auto_delete_interval: intervals.auto_delete.map_or(-1, i64::from),
+            auto_destroy_at: sandbox.destroy_at.map(rfc3339),
             created_at: rfc3339(sandbox.created_at),
             updated_at: rfc3339(sandbox.updated_at),
             last_activity_at: rfc3339(sandbox.last_activity_at),

@@ -70,6 +70,14 @@ pub enum EventKind {
     Deleted,
     /// Labels or intervals were changed.
     Changed,
+    /// Nobody knows what became of an attempt to make it; another one follows.
+    Abandoned,
+    /// A change failed and is tried again later.
+    Postponed,
+    /// A change failed too often, and waits for somebody.
+    Parked,
+    /// It has been stopped for as long as its auto-archive interval.
+    ArchiveDue,
 }
 
 impl EventKind {
@@ -85,6 +93,10 @@ impl EventKind {
             Self::DeleteRequested => "sandbox.delete-requested",
             Self::Deleted => "sandbox.deleted",
             Self::Changed => "sandbox.changed",
+            Self::Abandoned => "sandbox.attempt-abandoned",
+            Self::Postponed => "sandbox.postponed",
+            Self::Parked => "sandbox.parked",
+            Self::ArchiveDue => "sandbox.archive-due",
         }
     }
 }

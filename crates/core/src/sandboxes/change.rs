@@ -16,12 +16,9 @@ impl Sandboxes {
         kind: EventKind,
         change: impl FnOnce(&mut Sandbox),
     ) -> Result<Sandbox, SandboxesError> {
-        let mut changed = sandbox.clone();
-        change(&mut changed);
-        changed.generation += 1;
-        changed.updated_at = self.clock.now();
+        let changed = sandbox.changed(self.now(), change);
         let event = self.event(kind, changed.cause.clone());
-        self.ledger.update(&changed, event).await?;
+        self.ledger.sandboxes.update(&changed, event).await?;
         Ok(changed)
     }
 
@@ -39,7 +36,7 @@ impl Sandboxes {
                 Err(SandboxesError::Busy) => {}
                 outcome => return outcome,
             }
-            current = self.ledger.living(sandbox.id).await?.ok_or(SandboxesError::NotFound)?;
+            current = self.ledger.sandboxes.living(sandbox.id).await?.ok_or(SandboxesError::NotFound)?;
             if (current.desired, current.observed) != (sandbox.desired, sandbox.observed) {
                 break;
             }

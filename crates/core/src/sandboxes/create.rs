@@ -1,12 +1,17 @@
 //! Making a sandbox.
 
 use super::change::chain;
+use super::deadline::{Deadline, bounded};
 use super::{Sandboxes, SandboxesError};
 use crate::config::{SandboxConfig, SandboxName};
 use crate::id::{OrganizationId, SandboxId};
+use crate::operation::Operation;
 use crate::ports::{EventKind, RepositoryError, SandboxInfo, ServiceError};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
+
+/// How often a sandbox is tried to be made while nobody knows what became of it.
+const ATTEMPTS: u32 = 3;
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -26,22 +31,38 @@ impl Sandboxes {
         new: NewSandbox,
     ) -> Result<Sandbox, SandboxesError> {
         let intent = self.intent(organization, new)?;
-        match self.ledger.insert(&intent, self.event(EventKind::Requested, None)).await {
+        let _claim = self.claims.hold(intent.id);
+        match self.ledger.sandboxes.insert(&intent, self.event(EventKind::Requested, None)).await {
             Err(RepositoryError::NameTaken) => {
                 return Err(SandboxesError::NameTaken(intent.name.to_string()));
             }
             other => other?,
         }
-        match self.provider.service.create(&intent.current_attempt(), &intent.config).await {
-            Ok(info) => self.deliver(&intent, info).await,
-            Err(error) => Err(self.give_up(&intent, error).await),
+        self.make(intent).await
+    }
+
+    /// Makes what is intended, by as many attempts as it takes and its caller's time allows. Exactly one is delivered:
+    /// the others are abandoned in the ledger before the next one begins.
+    async fn make(&self, mut intent: Sandbox) -> Result<Sandbox, SandboxesError> {
+        let deadline = Deadline::of_a_call();
+        loop {
+            match self.attempt(&intent, deadline).await {
+                Ok(info) => return self.deliver(&intent, info).await,
+                Err(ServiceError::OutcomeUnknown { .. })
+                    if intent.attempt < ATTEMPTS && !deadline.left().is_zero() =>
+                {
+                    intent = self.next_attempt(&intent).await?;
+                }
+                Err(error) => return Err(self.give_up(&intent, error).await),
+            }
         }
     }
 
     fn intent(&self, organization: OrganizationId, new: NewSandbox) -> Result<Sandbox, SandboxesError> {
         let id = SandboxId::random();
-        let now = self.clock.now();
+        let now = self.now();
         let name = new.name.map_or_else(|| SandboxName::parse(id.to_string()), Ok)?;
+        let destroy_at = self.policy.end_of_life(now, now, new.config.intervals.ttl);
         Ok(Sandbox {
             id,
             organization,
@@ -53,10 +74,14 @@ impl Sandboxes {
             desired: Desired::Started,
             observed: Observed::Pending,
             cause: None,
+            operation: Some(Operation::begun(now)),
             generation: 1,
             created_at: now,
             updated_at: now,
             last_activity_at: now,
+            stopped_at: None,
+            archive_due: false,
+            destroy_at,
         })
     }
 
@@ -71,7 +96,7 @@ impl Sandboxes {
         if delivered.is_err() {
             // What cannot be written down must not run. If this fails too, the intent is still in the ledger, and
             // recovery deletes by its name.
-            let _ = self.provider.service.delete(&intent.reference()).await;
+            let _ = bounded("delete", self.provider.service.delete(&intent.reference())).await;
         }
         delivered
     }
@@ -79,12 +104,15 @@ impl Sandboxes {
     /// The caller will hear of an error, so nothing may be left that it would have to pay for.
     async fn give_up(&self, intent: &Sandbox, error: ServiceError) -> SandboxesError {
         let cause = Some(chain(&error));
+        let is_unknown = matches!(error, ServiceError::OutcomeUnknown { .. });
         let doomed = self.commit_on_top(intent, EventKind::Failed, |s| {
             s.desired = Desired::Deleted;
+            // What may yet appear stays pending: its attempt is an abandoned one then.
+            s.observed = if is_unknown { Observed::Pending } else { Observed::Failed };
             s.cause.clone_from(&cause);
         });
         if let Ok(doomed) = doomed.await
-            && self.provider.service.delete(&doomed.reference()).await.is_ok()
+            && bounded("delete", self.provider.service.delete(&doomed.reference())).await.is_ok()
         {
             // Should this commit be lost, recovery deletes what is gone already, and commits then.
             let _ = self.settle(&doomed, EventKind::Deleted, Observed::Absent).await;

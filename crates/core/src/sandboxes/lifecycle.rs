@@ -1,8 +1,10 @@
 //! Starting, stopping and deleting a sandbox that exists.
 
 use super::change::{TRIES, chain};
+use super::deadline::bounded;
 use super::{Sandboxes, SandboxesError};
 use crate::id::OrganizationId;
+use crate::operation::Operation;
 use crate::ports::{EventKind, SandboxInfo, ServiceError, Sighting};
 use crate::sandbox::Sandbox;
 use crate::state::{Answer, Desired, Observed, Request, answer};
@@ -18,6 +20,7 @@ impl Sandboxes {
         if !go {
             return Ok(sandbox);
         }
+        let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;
         self.do_start(&wanted).await
@@ -36,6 +39,7 @@ impl Sandboxes {
         if sandbox.config.intervals.is_ephemeral() {
             return self.delete(organization, id_or_name).await;
         }
+        let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StopRequested, |s| s.desired = Desired::Stopped).await?;
         self.do_stop(&wanted).await
@@ -50,7 +54,13 @@ impl Sandboxes {
         for _ in 0..TRIES {
             let sandbox = self.get(organization, id_or_name).await?;
             admits(Request::Delete, &sandbox)?;
-            let wanted = self.commit(&sandbox, EventKind::DeleteRequested, |s| s.desired = Desired::Deleted);
+            let _claim = self.claims.hold(sandbox.id);
+            let begun = Operation::begun(self.now());
+            let wanted = self.commit(&sandbox, EventKind::DeleteRequested, |s| {
+                s.desired = Desired::Deleted;
+                // One that was given up is tried anew.
+                s.operation = Some(begun);
+            });
             match wanted.await {
                 // Something was noted of it just then, such as its death, which is no reason against its end.
                 Err(SandboxesError::Busy) => {}
@@ -61,7 +71,8 @@ impl Sandboxes {
     }
 
     pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        match self.provider.start_stop.start(&wanted.reference(), &wanted.config).await {
+        let at = wanted.reference();
+        match bounded("start", self.provider.start_stop.start(&at, &wanted.config)).await {
             Ok(SandboxInfo { handle, .. }) => {
                 self.commit_on_top(wanted, EventKind::Started, |s| {
                     s.handle = Some(handle.clone());
@@ -75,12 +86,12 @@ impl Sandboxes {
     }
 
     pub(super) async fn do_stop(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        if let Err(error) = self.provider.start_stop.stop(&wanted.reference()).await {
+        if let Err(error) = bounded("stop", self.provider.start_stop.stop(&wanted.reference())).await {
             return self.fail(wanted, error).await;
         }
         if wanted.observed == Observed::Failed {
             // It may have nothing left that could be started again.
-            let seen = self.provider.watch.examine(&wanted.reference()).await?;
+            let seen = bounded("examine", self.provider.watch.examine(&wanted.reference())).await?;
             if seen.observed != Observed::Stopped {
                 return self.believe(wanted, seen.explained()).await;
             }
@@ -90,7 +101,7 @@ impl Sandboxes {
 
     /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
     pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        self.provider.service.delete(&wanted.reference()).await?;
+        bounded("delete", self.provider.service.delete(&wanted.reference())).await?;
         match self.settle(wanted, EventKind::Deleted, Observed::Absent).await {
             // Whoever asked for the same at the same time has settled it.
             Err(SandboxesError::NotFound) => Ok(Sandbox { observed: Observed::Absent, ..wanted.clone() }),
@@ -99,10 +110,16 @@ impl Sandboxes {
     }
 
     /// A start or stop that failed leaves the sandbox as the provider sees it now, with the cause: files that are
-    /// still there must stay within reach of another try.
+    /// still there must stay within reach of another try. Where nobody can tell, it stays under way, and the reconciler
+    /// goes on with it.
     async fn fail(&self, wanted: &Sandbox, error: ServiceError) -> Result<Sandbox, SandboxesError> {
-        let seen = self.provider.service.status(&wanted.reference()).await.unwrap_or(Observed::Failed);
-        self.believe(wanted, Sighting { observed: seen, cause: Some(chain(&error)) }).await?;
+        let seen = match &error {
+            ServiceError::Unreachable(_) => Ok(wanted.observed),
+            _ => bounded("status", self.provider.service.status(&wanted.reference())).await,
+        };
+        if let Ok(observed) = seen {
+            self.believe(wanted, Sighting { observed, cause: Some(chain(&error)) }).await?;
+        }
         Err(error.into())
     }
 

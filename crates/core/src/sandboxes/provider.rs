@@ -2,6 +2,7 @@
 
 use crate::ports::{Inventory, SandboxService, StartStop, ToolboxAccess, Watch};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What runs a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +16,13 @@ impl ProviderKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Container => "container",
+        }
+    }
+
+    /// The spawner carries out what it was sent at once or never.
+    const fn late(self) -> Duration {
+        match self {
+            Self::Container => Duration::from_mins(1),
         }
     }
 }
@@ -34,6 +42,8 @@ pub struct Provider {
     pub toolbox: Arc<dyn ToolboxAccess>,
     /// Tells of what happens unasked.
     pub watch: Arc<dyn Watch>,
+    /// How long after it answers again an abandoned attempt may still make something.
+    pub late: Duration,
 }
 
 impl Provider {
@@ -49,6 +59,7 @@ impl Provider {
             inventory: provider.clone(),
             toolbox: provider.clone(),
             watch: provider,
+            late: kind.late(),
         }
     }
 }

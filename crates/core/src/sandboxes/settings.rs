@@ -28,6 +28,21 @@ impl Sandboxes {
         self.change(organization, id_or_name, |s| change(&mut s.config.intervals)).await
     }
 
+    /// Lets it live for `minutes` from now on, within what the operator allows; 0 is for as long as that.
+    pub async fn set_ttl(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+        minutes: u32,
+    ) -> Result<Sandbox, SandboxesError> {
+        let (policy, now) = (self.policy, self.now());
+        self.change(organization, id_or_name, |s| {
+            s.config.intervals.ttl = minutes;
+            s.destroy_at = policy.end_of_life(s.created_at, now, minutes);
+        })
+        .await
+    }
+
     async fn change(
         &self,
         organization: OrganizationId,

@@ -1,6 +1,7 @@
 //! Writing down what happens to sandboxes unasked, so that the state that clients see is true without their asking.
 
-use super::recover::agrees;
+use super::deadline::bounded;
+use super::sweep::agrees;
 use super::{Sandboxes, SandboxesError};
 use crate::id::Attempt;
 use crate::ports::{Change, EventKind, Sighting};
@@ -35,7 +36,9 @@ impl Sandboxes {
     }
 
     async fn note_one(&self, attempt: Attempt) -> Result<Noted, SandboxesError> {
-        let Some(sandbox) = self.ledger.living(attempt.sandbox).await? else { return Ok(Noted::Done) };
+        let Some(sandbox) = self.ledger.sandboxes.living(attempt.sandbox).await? else {
+            return Ok(Noted::Done);
+        };
         if sandbox.current_attempt() != attempt {
             return Ok(Noted::Done);
         }
@@ -52,7 +55,7 @@ impl Sandboxes {
     async fn note_all(&self) -> Result<Noted, SandboxesError> {
         let found = self.found().await?;
         let mut outcome = Noted::Done;
-        for sandbox in self.ledger.all_living().await? {
+        for sandbox in self.ledger.sandboxes.all_living().await? {
             let attempt = sandbox.current_attempt();
             if agrees(&sandbox, found.get(&attempt).copied().unwrap_or(Observed::Absent)) {
                 continue;
@@ -67,7 +70,7 @@ impl Sandboxes {
     /// Asks the provider how a sandbox is, and commits what it says, unless somebody is at work on it. `sandbox` may be
     /// what the ledger said a while ago.
     pub async fn recheck(&self, sandbox: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        let now = self.ledger.living(sandbox.id).await?;
+        let now = self.ledger.sandboxes.living(sandbox.id).await?;
         self.examine(&now.ok_or(SandboxesError::NotFound)?).await
     }
 
@@ -75,7 +78,7 @@ impl Sandboxes {
         if next_step(sandbox.desired, sandbox.observed) != Step::Rest {
             return Ok(sandbox.clone());
         }
-        let sighting = self.provider.watch.examine(&sandbox.reference()).await?;
+        let sighting = bounded("examine", self.provider.watch.examine(&sandbox.reference())).await?;
         if !agrees(sandbox, sighting.observed) {
             return self.believe(sandbox, sighting.explained()).await;
         }

@@ -1,8 +1,8 @@
 //! What lives, in memory: so that finding a sandbox or a key never waits for a disk.
 
 use super::rows::is_gone;
-use sandgate_core::{ApiKey, Desired, KeyHash, OrganizationId, Sandbox, SandboxId, Timestamp};
-use std::collections::HashMap;
+use sandgate_core::{Anchor, ApiKey, Desired, KeyHash, OrganizationId, Sandbox, SandboxId, Timestamp};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Every sandbox of which something may still exist, and every key. It holds what is committed and nothing else.
@@ -12,6 +12,9 @@ pub(super) struct Index {
     names: HashMap<OrganizationId, HashMap<String, SandboxId>>,
     keys: HashMap<KeyHash, ApiKey>,
     first_organization: Option<OrganizationId>,
+    /// When each sandbox is due next.
+    agenda: BTreeSet<(Timestamp, SandboxId)>,
+    anchor: Option<Anchor>,
 }
 
 impl Index {
@@ -19,6 +22,7 @@ impl Index {
     pub(super) fn put(&mut self, mut sandbox: Arc<Sandbox>) {
         if let Some(before) = self.sandboxes.remove(&sandbox.id) {
             self.forget_name(&before);
+            self.forget_due(&before);
             if before.last_activity_at > sandbox.last_activity_at {
                 Arc::make_mut(&mut sandbox).last_activity_at = before.last_activity_at;
             }
@@ -28,6 +32,7 @@ impl Index {
             names.insert(sandbox.name.as_str().to_owned(), sandbox.id);
         }
         if !is_gone(&sandbox) {
+            self.agenda.extend(due(&sandbox));
             self.sandboxes.insert(sandbox.id, sandbox);
         }
     }
@@ -40,11 +45,48 @@ impl Index {
         }
     }
 
+    fn forget_due(&mut self, sandbox: &Sandbox) {
+        if let Some(due) = due(sandbox) {
+            self.agenda.remove(&due);
+        }
+    }
+
     /// Notes a use.
     pub(super) fn touch(&mut self, id: SandboxId, at: Timestamp) {
-        if let Some(sandbox) = self.sandboxes.get_mut(&id) {
-            Arc::make_mut(sandbox).last_activity_at = at;
+        if let Some(mut sandbox) = self.sandboxes.get(&id).cloned() {
+            let used = Arc::make_mut(&mut sandbox);
+            used.last_activity_at = used.last_activity_at.max(at);
+            self.put(sandbox);
         }
+    }
+
+    /// Moves all that timers count from.
+    pub(super) fn shift(&mut self, millis: i64) {
+        for sandbox in self.sandboxes.values_mut() {
+            Arc::make_mut(sandbox).shift(millis);
+        }
+        self.agenda = self.sandboxes.values().filter_map(|sandbox| due(sandbox)).collect();
+    }
+
+    /// The sandboxes that are due at `now`, the longest overdue first.
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Vec<Arc<Sandbox>> {
+        let due = self.agenda.iter().take_while(|(at, _)| *at <= now).take(limit);
+        due.filter_map(|(_, id)| self.sandboxes.get(id).cloned()).collect()
+    }
+
+    /// When the next one is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// Takes an anchor.
+    pub(super) const fn put_anchor(&mut self, anchor: Anchor) {
+        self.anchor = Some(anchor);
+    }
+
+    /// The anchor that was written last.
+    pub(super) const fn anchor(&self) -> Option<Anchor> {
+        self.anchor
     }
 
     /// Takes a key, unless its hash is known.
@@ -80,4 +122,8 @@ impl Index {
     pub(super) const fn first_organization(&self) -> Option<OrganizationId> {
         self.first_organization
     }
+}
+
+fn due(sandbox: &Sandbox) -> Option<(Timestamp, SandboxId)> {
+    sandbox.next_task().map(|(at, _)| (at, sandbox.id))
 }

@@ -6,6 +6,7 @@ use super::index::Index;
 use super::migrations::{MIGRATIONS, SUPPORTED};
 use super::rows::{self, ReadError};
 use super::seal::Seal;
+use super::timeline;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sandgate_core::{ApiKey, InstanceId, KeyHash};
 use std::fs::File;
@@ -129,6 +130,9 @@ impl Opening<'_> {
         }
         for (key, hash) in keys(writer).map_err(|e| self.refused(e))? {
             index.put_key(key, hash);
+        }
+        if let Some(anchor) = timeline::anchor(writer).map_err(|e| self.refused(e))? {
+            index.put_anchor(anchor);
         }
         Ok(index)
     }

@@ -6,8 +6,8 @@ use super::words::Word;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, Row, ffi, named_params};
 use sandgate_core::{
-    Desired, EnvName, Handle, Intervals, Labels, Observed, Resources, Sandbox, SandboxConfig, SandboxName,
-    SnapshotName, Source, Timestamp, UserName,
+    Desired, EnvName, Handle, Intervals, Labels, Observed, Operation, Resources, Sandbox, SandboxConfig,
+    SandboxName, SnapshotName, Source, Timestamp, UserName,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,20 +16,24 @@ use std::collections::BTreeMap;
 pub(super) const INSERT: &str = "
     INSERT INTO sandbox (id, organization_id, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
-        generation, created_at, updated_at, last_activity_at, deleted_at)
+        generation, created_at, updated_at, last_activity_at, deleted_at,
+        ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
     VALUES (:id, :organization_id, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
-        :generation, :created_at, :updated_at, :last_activity_at, :deleted_at)";
+        :generation, :created_at, :updated_at, :last_activity_at, :deleted_at,
+        :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)";
 
 /// Replaces the row if it is of the generation before. A change was made from what was read a while ago, so it never
 /// takes back a later use.
 pub(super) const UPDATE: &str = "
     UPDATE sandbox SET (organization_id, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
-        generation, created_at, updated_at, last_activity_at, deleted_at)
+        generation, created_at, updated_at, last_activity_at, deleted_at,
+        ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
     = (:organization_id, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
-        :generation, :created_at, :updated_at, max(last_activity_at, :last_activity_at), :deleted_at)
+        :generation, :created_at, :updated_at, max(last_activity_at, :last_activity_at), :deleted_at,
+        :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)
     WHERE id = :id AND generation = :generation - 1";
 
 /// Whether nothing of it is left, so that only its row remains.
@@ -72,6 +76,13 @@ pub(super) fn write(
         ":updated_at": row.updated_at.as_millis(),
         ":last_activity_at": row.last_activity_at.as_millis(),
         ":deleted_at": is_gone(row).then_some(row.updated_at.as_millis()),
+        ":ttl": intervals.ttl,
+        ":stopped_at": row.stopped_at.map(Timestamp::as_millis),
+        ":archive_due": row.archive_due,
+        ":destroy_at": row.destroy_at.map(Timestamp::as_millis),
+        ":operation_tries": row.operation.map(|it| it.tries),
+        ":operation_next_at": row.operation.map(|it| it.next_at.as_millis()),
+        ":operation_parked": row.operation.map(|it| it.parked),
     });
     met.map_err(name_taken_or)
 }
@@ -151,7 +162,16 @@ fn sandbox(row: &Row<'_>, env: Env) -> rusqlite::Result<Sandbox> {
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
         last_activity_at: time(row, "last_activity_at")?,
+        operation: operation(row)?,
+        stopped_at: optional_time(row, "stopped_at")?,
+        archive_due: row.get("archive_due")?,
+        destroy_at: optional_time(row, "destroy_at")?,
     })
+}
+
+fn operation(row: &Row<'_>) -> rusqlite::Result<Option<Operation>> {
+    let Some(next_at) = optional_time(row, "operation_next_at")? else { return Ok(None) };
+    Ok(Some(Operation { tries: row.get("operation_tries")?, next_at, parked: row.get("operation_parked")? }))
 }
 
 fn config(row: &Row<'_>, env: Env) -> rusqlite::Result<SandboxConfig> {
@@ -169,6 +189,7 @@ fn config(row: &Row<'_>, env: Env) -> rusqlite::Result<SandboxConfig> {
             auto_stop: row.get("auto_stop")?,
             auto_archive: row.get("auto_archive")?,
             auto_delete: row.get("auto_delete")?,
+            ttl: row.get("ttl")?,
         },
         network: word(row, "network")?,
     })
@@ -180,6 +201,10 @@ fn labels(json: &str) -> Result<Labels, Source> {
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
+}
+
+pub(super) fn optional_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
 fn word<W: Word>(row: &Row<'_>, column: &str) -> rusqlite::Result<W> {

@@ -4,8 +4,11 @@ use super::error::WriteError;
 use super::index::Index;
 use super::rows;
 use super::seal::Seal;
+use super::{agenda, timeline};
 use rusqlite::{Connection, named_params, params};
-use sandgate_core::{ApiKey, Desired, Event, InstanceId, KeyHash, Observed, Sandbox, SandboxId, Timestamp};
+use sandgate_core::{
+    Abandoned, Anchor, ApiKey, Desired, Event, InstanceId, KeyHash, Observed, Sandbox, SandboxId, Timestamp,
+};
 use std::sync::Arc;
 
 /// One write, whole or not at all.
@@ -18,6 +21,14 @@ pub(super) enum Write {
     Touch(SandboxId, Timestamp),
     /// A key, and its organization where that is new.
     Key(ApiKey, KeyHash),
+    /// How an abandoned attempt stands.
+    Abandoned(Abandoned),
+    /// How the ledger's times relate to the host's.
+    Anchor(Anchor),
+    /// The same, and by how many milliseconds all that timers count from is moved.
+    Shift(i64, Anchor),
+    /// That a ledger from a backup is the right one.
+    Trust,
 }
 
 /// What every write needs.
@@ -44,6 +55,13 @@ impl Write {
             }
             Self::Touch(id, at) => Ok(touch(connection, *id, *at)?),
             Self::Key(key, hash) => Ok(insert_key(connection, key, hash)?),
+            Self::Abandoned(abandoned) => Ok(agenda::note(connection, abandoned)?),
+            Self::Anchor(anchor) => Ok(timeline::set_anchor(connection, anchor)?),
+            Self::Shift(millis, anchor) => {
+                timeline::set_anchor(connection, anchor)?;
+                Ok(timeline::shift(connection, *millis)?)
+            }
+            Self::Trust => Ok(agenda::trust(connection)?),
         }
     }
 
@@ -53,6 +71,12 @@ impl Write {
             Self::Insert(sandbox, _) | Self::Update(sandbox, _) => index.put(sandbox.clone()),
             Self::Touch(id, at) => index.touch(*id, *at),
             Self::Key(key, hash) => index.put_key(*key, *hash),
+            Self::Abandoned(_) | Self::Trust => {}
+            Self::Anchor(anchor) => index.put_anchor(*anchor),
+            Self::Shift(millis, anchor) => {
+                index.put_anchor(*anchor);
+                index.shift(*millis);
+            }
         }
     }
 }
@@ -68,18 +92,33 @@ fn record(
     Ok(write_event(connection, sandbox, event)?)
 }
 
+/// An attempt that was abandoned once stays so, whatever becomes of its sandbox, until its name was deleted for long
+/// enough. So is one that another one follows before anybody knows what became of it.
 fn write_attempt(connection: &Connection, instance: &InstanceId, sandbox: &Sandbox) -> rusqlite::Result<()> {
     let sql = "
-        INSERT INTO attempt (sandbox_id, number, provider, external_name, state, at)
-        VALUES (:sandbox_id, :number, :provider, :external_name, :state, :at)
-        ON CONFLICT (sandbox_id, number) DO UPDATE SET (state, at) = (excluded.state, excluded.at)
-        WHERE state <> excluded.state";
+        INSERT INTO attempt (sandbox_id, number, provider, external_name, state, at, next_at)
+        VALUES (:sandbox_id, :number, :provider, :external_name, :state, :at, iif(:state = 'abandoned', :at, NULL))
+        ON CONFLICT (sandbox_id, number)
+        DO UPDATE SET (state, at, next_at) = (excluded.state, excluded.at, excluded.next_at)
+        WHERE state NOT IN (excluded.state, 'abandoned')";
     connection.prepare_cached(sql)?.execute(named_params! {
         ":sandbox_id": sandbox.id.to_string(),
         ":number": sandbox.attempt,
         ":provider": sandbox.provider.as_str(),
         ":external_name": sandbox.current_attempt().external_name(instance).as_str(),
         ":state": attempt_state(sandbox),
+        ":at": sandbox.updated_at.as_millis(),
+    })?;
+    if sandbox.attempt > 1 { abandon_earlier(connection, sandbox) } else { Ok(()) }
+}
+
+fn abandon_earlier(connection: &Connection, sandbox: &Sandbox) -> rusqlite::Result<()> {
+    let sql = "
+        UPDATE attempt SET (state, at, next_at) = ('abandoned', :at, :at)
+        WHERE sandbox_id = :sandbox_id AND number < :number AND state = 'planned'";
+    connection.prepare_cached(sql)?.execute(named_params! {
+        ":sandbox_id": sandbox.id.to_string(),
+        ":number": sandbox.attempt,
         ":at": sandbox.updated_at.as_millis(),
     })?;
     Ok(())
@@ -110,7 +149,8 @@ fn write_event(connection: &Connection, sandbox: &Sandbox, event: &Event) -> rus
 }
 
 fn touch(connection: &Connection, id: SandboxId, at: Timestamp) -> rusqlite::Result<()> {
-    let sql = "UPDATE sandbox SET last_activity_at = ? WHERE id = ? AND deleted_at IS NULL";
+    let sql = "
+        UPDATE sandbox SET last_activity_at = max(last_activity_at, ?) WHERE id = ? AND deleted_at IS NULL";
     connection.prepare_cached(sql)?.execute(params![at.as_millis(), id.to_string()])?;
     Ok(())
 }

@@ -111,6 +111,10 @@ pub(crate) fn sandbox_of(organization: OrganizationId, name: &str) -> Sandbox {
         created_at: START,
         updated_at: START,
         last_activity_at: START,
+        operation: None,
+        stopped_at: None,
+        archive_due: false,
+        destroy_at: None,
     }
 }
 

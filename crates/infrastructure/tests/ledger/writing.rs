@@ -2,8 +2,8 @@
 
 use crate::rig::{Rig, at, env, event, labels, next};
 use sandgate_core::{
-    Desired, EventKind, Handle, Intervals, Observed, RepositoryError, Resources, Sandbox, SandboxRepository,
-    SnapshotName, UserName,
+    Abandoned, Agenda, Attempt, Desired, EventKind, Handle, Intervals, Observed, Operation, RepositoryError,
+    Resources, Sandbox, SandboxRepository, SnapshotName, UserName,
 };
 use tokio::task::JoinSet;
 
@@ -15,10 +15,12 @@ fn full(rig: &Rig) -> Sandbox {
     sandbox.config.env = [env("A", "1"), env("MULTILINE", "x\ny\t\"z\""), env("EMPTY", "")].into();
     sandbox.config.labels = labels([("team", "red"), ("a'b\"c", "d\\e"), ("k", "")]);
     sandbox.config.resources = Resources { cpu: 4, memory_gib: 8, disk_gib: 10 };
-    sandbox.config.intervals = Intervals { auto_stop: 0, auto_archive: 7, auto_delete: Some(0) };
+    sandbox.config.intervals = Intervals { auto_stop: 0, auto_archive: 7, auto_delete: Some(0), ttl: 3 };
     sandbox.handle = Some(Handle("handle/1".to_owned()));
     sandbox.cause = Some("a cause".to_owned());
     sandbox.observed = Observed::Failed;
+    sandbox.operation = Some(Operation { tries: 3, next_at: at(7), parked: true });
+    (sandbox.stopped_at, sandbox.archive_due, sandbox.destroy_at) = (Some(at(5)), true, Some(at(6)));
     sandbox
 }
 
@@ -79,7 +81,29 @@ async fn the_attempt_follows_its_sandbox() {
     let sandbox = rig.changed(&sandbox, |s| s.desired = Desired::Deleted).await;
     assert_eq!(state("abandoned"), 1);
     rig.deleted(&sandbox).await;
+    assert_eq!((state("abandoned"), state("gone")), (1, 1), "what it makes may still appear");
+    let [abandoned] = rig.ledger.abandoned(at(0)).await.expect("abandoned")[..] else { panic!("one") };
+    assert_eq!(abandoned.attempt, sandbox.current_attempt());
+    rig.ledger.note_abandoned(&Abandoned { next_at: None, ..abandoned }).await.expect("note");
     assert_eq!(state("gone"), 2);
+}
+
+#[tokio::test]
+async fn an_attempt_that_another_one_follows_is_abandoned_until_it_is_said_to_be_gone() {
+    let rig = Rig::new().await;
+    let first = rig.inserted("one").await;
+    let second = rig.changed(&first, |s| s.attempt = 2).await;
+    rig.changed(&second, |s| s.observed = Observed::Started).await;
+    let [abandoned] = rig.ledger.abandoned(at(0)).await.expect("abandoned")[..] else { panic!("one") };
+    assert_eq!((abandoned.attempt, abandoned.next_at), (first.current_attempt(), Some(at(0))));
+    let later = Abandoned { answered_at: Some(at(1)), next_at: Some(at(2)), ..abandoned };
+    rig.ledger.note_abandoned(&later).await.expect("note");
+    assert_eq!(rig.ledger.abandoned(at(1)).await.expect("abandoned"), []);
+    assert_eq!(rig.ledger.abandoned(at(2)).await.expect("abandoned"), [later]);
+    for attempt in [first.current_attempt(), second.current_attempt()] {
+        assert!(rig.ledger.knows(attempt).await.expect("knows"));
+    }
+    assert!(!rig.ledger.knows(Attempt { number: 3, ..abandoned.attempt }).await.expect("knows"));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::rig::{Rig, failure, named, red, set_labels_at, unknown_outcome};
 use sandgate_core::mocks::{MockSandboxRepository, MockSandboxService};
 use sandgate_core::{
     Desired, NewSandbox, Observed, Recovery, RepositoryError, SandboxesError, ServiceError, SnapshotName,
+    Swept,
 };
 
 #[tokio::test]
@@ -75,7 +76,7 @@ async fn the_intent_is_on_disk_before_the_provider_is_asked() {
     rig.nothing_left().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_create_that_fails_leaves_nothing() {
     for (moment, error) in [
         (BeforeCreate, failure as fn() -> ServiceError),
@@ -87,21 +88,24 @@ async fn a_create_that_fails_leaves_nothing() {
         let failed = sandboxes.create(rig.organization, named("one")).await.expect_err("out of luck");
         assert!(matches!(failed, SandboxesError::Provider(_)), "{failed:?}");
         assert!(matches!(rig.get("one").await, Err(SandboxesError::NotFound)));
+        // Attempts that were abandoned are the reconciler's.
+        rig.reconciled().await;
         rig.nothing_left().await;
         rig.created("one").await;
         rig.finish().await;
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_failed_create_cannot_delete_is_deleted_by_the_next_recovery() {
     let rig = Rig::new().await;
     let sandboxes = rig.meddling(|now| fails_if(matches!(now, AfterCreate | BeforeDelete), unknown_outcome));
     sandboxes.create(rig.organization, named("one")).await.expect_err("out of luck");
-    assert_eq!((rig.rows().await, rig.service.held()), (vec![(Desired::Deleted, Observed::Pending)], 1));
+    assert_eq!((rig.rows().await, rig.service.held()), (vec![(Desired::Deleted, Observed::Pending)], 3));
     let second = rig.created("one").await;
     let report = rig.sandboxes.recover().await.expect("recover");
-    assert_eq!(report, Recovery { kept: 1, settled: 1, ..Recovery::default() });
+    let swept = Swept { kept: 1, leftovers: 2, ..Swept::default() };
+    assert_eq!(report, Recovery { settled: 1, failed: 0, swept });
     assert_eq!(rig.get("one").await.expect("the second"), second);
     rig.finish().await;
 }

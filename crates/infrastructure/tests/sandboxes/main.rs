@@ -6,3 +6,5 @@ mod meddling;
 mod recover;
 mod rig;
 mod settings;
+mod sweep;
+mod time;

@@ -2,9 +2,9 @@
 
 use crate::meddling::{Happening, Meddling, Moment};
 use sandgate_core::{
-    ApiKey, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, NewSandbox, Observed,
-    OrganizationId, Provider, ProviderKind, ResourceLimits, Sandbox, SandboxConfig, SandboxName,
-    SandboxRepository, SandboxService, Sandboxes, SandboxesError, ServiceError, Timestamp,
+    ApiKey, Clock, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, Ledger, NewSandbox,
+    Observed, OrganizationId, Provider, ProviderKind, Reconciled, ResourceLimits, Sandbox, SandboxConfig,
+    SandboxName, SandboxRepository, SandboxService, Sandboxes, SandboxesError, ServiceError, Timestamp,
 };
 use sandgate_infrastructure::memory::{ManualClock, MemorySandboxService};
 use sandgate_infrastructure::sqlite::SqliteLedger;
@@ -29,7 +29,7 @@ impl Rig {
         let service = MemorySandboxService::new(ledger.instance().clone());
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
         let provider = Provider::new(ProviderKind::Container, Arc::new(service.clone()));
-        let sandboxes = Sandboxes::new(Arc::new(ledger.clone()), provider, clock.clone());
+        let sandboxes = Sandboxes::new(Ledger::new(Arc::new(ledger.clone())), provider, clock.clone());
         Self { sandboxes, ledger, service, clock, organization: key.organization, dir }
     }
 
@@ -40,23 +40,24 @@ impl Rig {
     {
         let provider = Meddling { sound: self.service.clone(), meddle };
         let provider = Provider::new(ProviderKind::Container, Arc::new(provider));
-        self.over_parts(Arc::new(self.ledger.clone()), provider)
+        self.over_parts(Ledger::new(Arc::new(self.ledger.clone())), provider)
     }
 
     /// A facade over the provider in memory, but for its service.
     pub(crate) fn over_service(&self, service: impl SandboxService + 'static) -> Sandboxes {
         let sound = Provider::new(ProviderKind::Container, Arc::new(self.service.clone()));
         let provider = Provider { service: Arc::new(service), ..sound };
-        self.over_parts(Arc::new(self.ledger.clone()), provider)
+        self.over_parts(Ledger::new(Arc::new(self.ledger.clone())), provider)
     }
 
     /// A facade over the provider in memory and another ledger.
     pub(crate) fn over_ledger(&self, ledger: impl SandboxRepository + 'static) -> Sandboxes {
         let provider = Provider::new(ProviderKind::Container, Arc::new(self.service.clone()));
-        self.over_parts(Arc::new(ledger), provider)
+        let sound = Ledger::new(Arc::new(self.ledger.clone()));
+        self.over_parts(Ledger { sandboxes: Arc::new(ledger), ..sound }, provider)
     }
 
-    fn over_parts(&self, ledger: Arc<dyn SandboxRepository>, provider: Provider) -> Sandboxes {
+    fn over_parts(&self, ledger: Ledger, provider: Provider) -> Sandboxes {
         Sandboxes::new(ledger, provider, self.clock.clone())
     }
 
@@ -81,6 +82,16 @@ impl Rig {
         let event = Event { kind: EventKind::Changed, at: left.updated_at, detail: None };
         self.ledger.update(&left, event).await.expect("update");
         left
+    }
+
+    /// What the clock on the wall shows.
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        Clock::now(self.clock.as_ref())
+    }
+
+    /// Lets the reconciler do what is due now.
+    pub(crate) async fn reconciled(&self) -> Reconciled {
+        self.sandboxes.reconcile().await.expect("reconcile")
     }
 
     /// Asserts that neither provider nor ledger hold anything any more.

@@ -37,6 +37,7 @@ impl Ephemeral {
             log: String::new(),
             api_key: Some(key.clone()),
             snapshots: BTreeMap::new(),
+            max_lifetime: None,
             limits: ResourceLimits::default(),
             allow_unenforced_limits,
         };

@@ -82,6 +82,23 @@ pub(super) async fn auto_delete(
     set_interval(caller, &state, id, move |intervals| intervals.auto_delete = minutes).await
 }
 
+/// Minutes from now on until it is deleted, whatever it is doing; 0 means never, or as late as this server allows.
+#[utoipa::path(post, path = "/sandbox/{sandboxIdOrName}/ttl/{ttlMinutes}", tag = "sandbox",
+    security(("bearer" = [])), params(("sandboxIdOrName" = String, Path), ("ttlMinutes" = i64, Path)),
+    responses((status = 200, body = Sandbox), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(super) async fn ttl(
+    caller: Caller,
+    State(state): State<ControlState>,
+    Path((id, interval)): Path<(String, String)>,
+) -> Result<Json<Sandbox>, ApiError> {
+    let minutes = Intervals::parse_ttl(minutes(&interval)?)?;
+    let changed = state
+        .run(move |sandboxes| async move { sandboxes.set_ttl(caller.organization, &id, minutes).await })
+        .await?;
+    Ok(Json(state.view.sandbox(changed)))
+}
+
 fn minutes(text: &str) -> Result<i64, ApiError> {
     text.parse().map_err(|_| {
         ApiError::new(sandgate_shared::ErrorCode::BadRequest, "an interval is a whole number of minutes")

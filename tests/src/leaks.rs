@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::host::{column, command_line, entries, namespace, pids, text};
+
 /// Connections to the process that holds the sandboxes: the only sockets of this kind. A few are kept for later calls.
 const PACKETS: &str = "sequenced packet socket";
 const KEPT_PACKETS: usize = 16;
@@ -176,33 +178,6 @@ fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
         *kinds.entry(kind.to_owned()).or_insert(0) += 1;
     }
     kinds
-}
-
-/// One column of a kernel table, of the rows that are wanted.
-fn column(table: &str, column: usize, wanted: impl Fn(&[&str]) -> bool) -> BTreeSet<String> {
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.len() > column && wanted(row)).map(|row| row[column].to_owned()).collect()
-}
-
-fn pids() -> Vec<u32> {
-    entries("/proc").iter().filter_map(|entry| entry.file_name()?.to_str()?.parse().ok()).collect()
-}
-
-fn namespace(pid: u32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
-}
-
-fn command_line(pid: u32) -> String {
-    text(pid, "cmdline").replace('\0', " ")
-}
-
-/// A file of the process's folder in /proc; empty once the process is gone.
-fn text(pid: u32, file: &str) -> String {
-    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()).into_owned()
-}
-
-fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]

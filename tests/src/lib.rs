@@ -7,6 +7,7 @@
 )]
 
 mod answer;
+mod host;
 mod leaks;
 mod process;
 mod program;
@@ -15,6 +16,7 @@ mod server;
 mod wait;
 
 pub mod raw;
+pub mod storm;
 
 pub use answer::Answer;
 pub use process::{binary, processes_of, sandgate};

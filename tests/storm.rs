@@ -1,0 +1,15 @@
+//! A server that is killed at any moment, again and again, keeps what it has answered and leaves nothing behind.
+
+use sandgate_tests::storm::{Storm, World};
+
+/// How many kills: what was asked for, many where time is no matter, else a few.
+fn kills() -> usize {
+    let asked = sandgate_tests::setting("SANDGATE_STORM_KILLS");
+    let usual = if sandgate_tests::long_checks() { 100 } else { 10 };
+    asked.map_or(usual, |kills| kills.to_string_lossy().parse().expect("a number of kills"))
+}
+
+#[tokio::test]
+async fn kills_at_any_moment_lose_nothing_and_leave_nothing() {
+    Storm::brew(World::Container).await.rage(kills()).await;
+}

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::host::{column, command_line, entries, namespace, pids, text};
 
 /// Connections to the process that holds the sandboxes: the only sockets of this kind. A few are kept for later calls.
-const PACKETS: &str = "sequenced packet socket";
-const KEPT_PACKETS: usize = 16;
+pub(crate) const PACKETS: &str = "sequenced packet socket";
+pub(crate) const KEPT_PACKETS: usize = 16;
 
 /// Watches one installation from its first start to its end.
 pub(crate) struct LeakGuard {
@@ -80,6 +80,22 @@ impl LeakGuard {
             // It may have ended by itself since it was listed.
             let _ = Pid::from_raw(pid.cast_signed()).map(|pid| kill_process(pid, Signal::KILL));
         }
+    }
+
+    /// How many there are of each kind of thing that sandboxes have on this machine.
+    pub(crate) fn census(&self) -> BTreeMap<String, u64> {
+        let namespaces: BTreeSet<_> = self.sandbox_processes().into_iter().filter_map(namespace).collect();
+        let groups = self.cgroups().into_iter().flat_map(entries).filter(|entry| entry.is_dir());
+        let counts = [
+            ("control groups", groups.count()),
+            ("files", self.files().len()),
+            ("loop devices", self.loops().len()),
+            ("mounts", self.table("/proc/self/mountinfo").len()),
+            ("network namespaces", namespaces.len()),
+            ("processes in sandboxes", self.sandbox_processes().len()),
+            ("unix sockets", self.table("/proc/net/unix").len()),
+        ];
+        counts.into_iter().map(|(kind, count)| (kind.to_owned(), count as u64)).collect()
     }
 
     fn common(&self) -> Vec<String> {
@@ -160,7 +176,7 @@ impl LeakGuard {
 
 /// What a server holds open, by kind. Connections of clients are the clients' business, and its own files in the data
 /// directory are opened when they are needed.
-fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
+pub(crate) fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
     let tcp = [text(server, "net/tcp"), text(server, "net/tcp6")].concat();
     let (clients, packets) =
         (column(&tcp, 9, |_| true), column(&text(server, "net/unix"), 6, |row| row[4] == "0005"));

@@ -16,6 +16,7 @@ mod server;
 mod wait;
 
 pub mod raw;
+pub mod soak;
 pub mod storm;
 
 pub use answer::Answer;

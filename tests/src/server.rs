@@ -92,6 +92,11 @@ impl Server {
         self.guard.spawner()
     }
 
+    /// What it may leave behind.
+    pub(crate) const fn guard(&self) -> &LeakGuard {
+        &self.guard
+    }
+
     /// Remembers the sandboxes that live now, which [`Self::create`] does of its own: whatever is left of them is found.
     pub fn observe(&self) {
         self.guard.observe();

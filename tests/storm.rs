@@ -13,3 +13,10 @@ fn kills() -> usize {
 async fn kills_at_any_moment_lose_nothing_and_leave_nothing() {
     Storm::brew(World::Container).await.rage(kills()).await;
 }
+
+/// A provider that is only modelled holds its sandboxes in files, so that kills come faster and nothing runs inside.
+#[tokio::test]
+async fn kills_lose_nothing_of_a_provider_that_is_somewhere_else() {
+    let world = tempfile::Builder::new().prefix("sandgate-world-").tempdir().expect("a folder");
+    Storm::brew(World::Folder(world.path().to_owned())).await.rage(kills()).await;
+}

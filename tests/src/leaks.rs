@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -71,6 +72,7 @@ impl LeakGuard {
         found.extend(self.processes().into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))));
         found.extend(self.cgroups().into_iter().map(|folder| format!("cgroup {}", folder.display())));
         found.extend(self.table("/proc/net/unix"));
+        found.extend(self.rules());
         found
     }
 
@@ -124,6 +126,14 @@ impl LeakGuard {
         let root = Path::new("/sys/fs/cgroup");
         let hierarchies = entries(root).into_iter().chain([root.to_owned()]);
         hierarchies.map(|hierarchy| hierarchy.join(&self.cgroup)).filter(|folder| folder.is_dir()).collect()
+    }
+
+    /// Rules of the host's packet filter that bear our name; none where there is no such filter.
+    fn rules(&self) -> Vec<String> {
+        let Ok(said) = Command::new("nft").args(["list", "ruleset"]).output() else { return Vec::new() };
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let ours = text.lines().filter(|line| line.contains(&self.cgroup));
+        ours.map(|line| format!("packet filter: {}", line.trim())).collect()
     }
 
     fn loops(&self) -> Vec<String> {
@@ -199,7 +209,7 @@ pub(crate) fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
-    use std::process::{Child, Command};
+    use std::process::Child;
 
     use super::*;
     use crate::wait::wait_until;
@@ -274,6 +284,22 @@ mod tests {
         let found = guard.of_server();
         assert!(mount(&["umount"]).expect("umount starts").success());
         assert!(contains(&found, "mountinfo"), "{found:?}");
+        assert_eq!(guard.of_server(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_of_the_packet_filter_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let guard = guard(folder.path(), "planted5");
+        let nft =
+            |verb: &str| Command::new("nft").args([verb, "table", "inet", "sandgate-planted5"]).status();
+        let Ok(made) = nft("add") else {
+            return crate::skip("a_rule_of_the_packet_filter_is_found", "there is no nft here");
+        };
+        assert!(made.success());
+        let found = guard.of_server();
+        assert!(nft("delete").expect("nft starts").success());
+        assert!(contains(&found, "packet filter"), "{found:?}");
         assert_eq!(guard.of_server(), Vec::<String>::new());
     }
 

@@ -11,6 +11,7 @@ mod host;
 mod leaks;
 mod process;
 mod program;
+mod rows;
 mod sandbox;
 mod server;
 mod wait;

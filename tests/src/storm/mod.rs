@@ -27,8 +27,8 @@ const WORKERS: usize = 4;
 const LOAD: u64 = 2_000_000;
 /// A create takes about as long.
 const CREATE: u64 = 25_000;
-/// A start takes about as long.
-const START: u64 = 600_000;
+/// In so many of a hundred crashes the process that holds the sandboxes is killed as well.
+const SPAWNER: u64 = 15;
 
 /// A server in a storm, with those who work on it.
 pub struct Storm {
@@ -47,6 +47,10 @@ struct Numbers {
     kills: usize,
     /// Kills of a server that had not yet said that it listens.
     kills_while_starting: usize,
+    /// Kills that took the process that holds the sandboxes along.
+    kills_of_spawner: usize,
+    /// How long the last start took until the server listened.
+    start: Duration,
     slowest_recovery: Duration,
 }
 
@@ -55,13 +59,15 @@ impl Storm {
     pub async fn brew(world: World) -> Self {
         let seed = dice::seed();
         println!("SANDGATE_STORM_SEED={seed} repeats this storm");
+        let start = Instant::now();
         let server = Server::start_with(world.options()).await;
+        let numbers = Numbers { start: start.elapsed(), ..Numbers::default() };
         let health = Answer::of(server.anonymous(Method::GET, "/health")).await.expect(200).json();
         let instance = health["instance"].as_str().expect("an instance").to_owned();
         let place = Place { data: server.data(), instance };
         let mut dice = Dice::new(seed);
         let workers = std::array::from_fn(|number| Worker::new(number, dice.fork(), world.runs_commands()));
-        Self { server, world, place, seed, dice, workers, numbers: Numbers::default() }
+        Self { server, world, place, seed, dice, workers, numbers }
     }
 
     /// Kills the server so many times, and looks after each time; then takes everything away and says the numbers.
@@ -84,6 +90,7 @@ impl Storm {
         check::ledger(&self.place);
         let start = Instant::now();
         self.server.start_again();
+        self.numbers.start = start.elapsed();
         let line = Line::to(&self.server);
         let rows = check::rest(&line, &self.world, &self.place, start).await;
         self.numbers.slowest_recovery = self.numbers.slowest_recovery.max(start.elapsed());
@@ -93,11 +100,14 @@ impl Storm {
 
     async fn kill_under_load(&mut self, create: bool, moment: Duration) {
         let line = Line::to(&self.server);
-        let server = Pid::from_raw(self.server.pid().cast_signed()).expect("a process id is not zero");
+        let victims = self.victims();
         // A thread of its own: the runtime's clock knows milliseconds only.
         let killer = std::thread::spawn(move || {
             std::thread::sleep(moment);
-            kill_process(server, Signal::KILL)
+            for pid in victims {
+                // Who holds no sandboxes may just have left by itself.
+                let _ = kill_process(pid, Signal::KILL);
+            }
         });
         let [first, second, third, fourth] = &mut self.workers;
         tokio::join!(
@@ -106,13 +116,26 @@ impl Storm {
             third.work(&line, create),
             fourth.work(&line, create)
         );
-        killer.join().expect("the killer ends").expect("the server could be killed");
+        killer.join().expect("the killer ends");
         self.server.kill();
         self.numbers.kills += 1;
     }
 
+    /// The server, and at times the process that holds its sandboxes, in either order.
+    fn victims(&mut self) -> Vec<Pid> {
+        let spawner = self.server.spawner().filter(|_| self.dice.chance(SPAWNER));
+        self.numbers.kills_of_spawner += usize::from(spawner.is_some());
+        let mut victims: Vec<_> = [Some(self.server.pid()), spawner].into_iter().flatten().collect();
+        if self.dice.chance(50) {
+            victims.reverse();
+        }
+        victims.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
+    }
+
+    /// At a moment of a start that takes as long as the last one did.
     fn kill_while_starting(&mut self) {
-        let moment = Duration::from_micros(self.dice.below(START));
+        let start = u64::try_from(self.numbers.start.as_micros()).unwrap_or(u64::MAX);
+        let moment = Duration::from_micros(self.dice.below(start.max(1)));
         let start = Instant::now();
         self.server.kill_while_starting(|_| start.elapsed() >= moment);
         self.numbers.kills += 1;
@@ -131,12 +154,13 @@ impl Storm {
 
     /// One line that a program may read.
     fn told(&self) -> String {
-        let Numbers { kills, kills_while_starting, slowest_recovery } = self.numbers;
+        let Numbers { kills, kills_while_starting, kills_of_spawner, slowest_recovery, .. } = self.numbers;
         let sum =
             |count: fn(&Tally) -> u64| self.workers.iter().map(|worker| count(&worker.tally)).sum::<u64>();
         let (answered, unanswered) = (sum(|tally| tally.answered), sum(|tally| tally.unanswered));
         format!(
-            "torture: kills={kills} kills_while_starting={kills_while_starting} operations={} answered={answered} \
+            "torture: kills={kills} kills_while_starting={kills_while_starting} \
+             kills_of_spawner={kills_of_spawner} operations={} answered={answered} \
              unanswered={unanswered} slowest_recovery_ms={} seed={}",
             answered + unanswered,
             slowest_recovery.as_millis(),

@@ -56,7 +56,12 @@ impl World {
     fn things(&self, place: &Place) -> Things {
         match self {
             Self::Container => container(place),
-            Self::Folder(folder) => Things::from([("object".to_owned(), stems(&entries(folder), ""))]),
+            Self::Folder(folder) => {
+                let mut objects = stems(&entries(folder), "");
+                // What else lies there is the model's own.
+                objects.retain(|name| name.starts_with("sandgate-"));
+                Things::from([("object".to_owned(), objects)])
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod rows;
 mod sandbox;
 mod server;
 mod wait;
+mod world;
 
 pub mod raw;
 pub mod soak;
@@ -26,6 +27,7 @@ pub use program::Program;
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};
 pub use wait::{until, wait_until};
+pub use world::World;
 
 use std::ffi::OsString;
 use std::io::Write as _;

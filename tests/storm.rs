@@ -1,6 +1,7 @@
 //! A server that is killed at any moment, again and again, keeps what it has answered and leaves nothing behind.
 
-use sandgate_tests::storm::{Storm, World};
+use sandgate_tests::World;
+use sandgate_tests::storm::{Provider, Storm};
 
 /// How many kills: what was asked for, many where time is no matter, else a few.
 fn kills() -> usize {
@@ -11,12 +12,11 @@ fn kills() -> usize {
 
 #[tokio::test]
 async fn kills_at_any_moment_lose_nothing_and_leave_nothing() {
-    Storm::brew(World::Container).await.rage(kills()).await;
+    Storm::brew(Provider::Container).await.rage(kills()).await;
 }
 
 /// A provider that is only modelled holds its sandboxes in files, so that kills come faster and nothing runs inside.
 #[tokio::test]
 async fn kills_lose_nothing_of_a_provider_that_is_somewhere_else() {
-    let world = tempfile::Builder::new().prefix("sandgate-world-").tempdir().expect("a folder");
-    Storm::brew(World::Folder(world.path().to_owned())).await.rage(kills()).await;
+    Storm::brew(Provider::Modelled(World::default())).await.rage(kills()).await;
 }

@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use super::journal::{Fate, MARK};
 use super::line::Line;
+use super::provider::{Place, Provider, Row};
 use super::worker::Worker;
-use super::world::{Place, Row, World};
 
 /// How long a server may take, from its start, until it is at rest.
 const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Waits until every row is at rest and the world is what the rows say; returns them.
-pub(super) async fn rest(line: &Line, world: &World, place: &Place, start: Instant) -> Vec<Value> {
+pub(super) async fn rest(line: &Line, provider: &Provider, place: &Place, start: Instant) -> Vec<Value> {
     loop {
         let rows = line.list().await.expect("nobody kills it now");
-        let found = unrest(&rows, world, place);
+        let found = unrest(&rows, provider, place);
         if found.is_empty() {
             return rows;
         }
@@ -27,11 +27,11 @@ pub(super) async fn rest(line: &Line, world: &World, place: &Place, start: Insta
     }
 }
 
-fn unrest(rows: &[Value], world: &World, place: &Place) -> Vec<String> {
+fn unrest(rows: &[Value], provider: &Provider, place: &Place) -> Vec<String> {
     let moving = |row: &&Value| row["state"] != "started" && row["state"] != "stopped";
     let mut found: Vec<_> = rows.iter().filter(moving).map(|row| format!("not at rest: {row}")).collect();
     let row = |row| Row { id: id(row), runs: row["state"] == "started" };
-    found.extend(world.differences(place, &rows.iter().map(row).collect::<Vec<_>>()));
+    found.extend(provider.differences(place, &rows.iter().map(row).collect::<Vec<_>>()));
     found
 }
 

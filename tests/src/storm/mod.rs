@@ -5,8 +5,8 @@ mod check;
 mod dice;
 mod journal;
 mod line;
+mod provider;
 mod worker;
-mod world;
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use self::dice::Dice;
 use self::line::Line;
+use self::provider::Place;
 use self::worker::{Tally, Worker};
-use self::world::Place;
 use crate::answer::Answer;
 use crate::server::Server;
 
-pub use self::world::World;
+pub use self::provider::Provider;
 
 const WORKERS: usize = 4;
 /// How long the load goes on at most before it is cut off, in microseconds.
@@ -33,7 +33,7 @@ const SPAWNER: u64 = 15;
 /// A server in a storm, with those who work on it.
 pub struct Storm {
     server: Server,
-    world: World,
+    provider: Provider,
     place: Place,
     seed: u64,
     dice: Dice,
@@ -55,19 +55,20 @@ struct Numbers {
 }
 
 impl Storm {
-    /// A new server in a world of its own. Says by which seed the storm is repeated.
-    pub async fn brew(world: World) -> Self {
+    /// A new server in a data directory of its own. Says by which seed the storm is repeated.
+    pub async fn brew(provider: Provider) -> Self {
         let seed = dice::seed();
         println!("SANDGATE_STORM_SEED={seed} repeats this storm");
         let start = Instant::now();
-        let server = Server::start_with(world.options()).await;
+        let server = Server::start_with(provider.options()).await;
         let numbers = Numbers { start: start.elapsed(), ..Numbers::default() };
         let health = Answer::of(server.anonymous(Method::GET, "/health")).await.expect(200).json();
         let instance = health["instance"].as_str().expect("an instance").to_owned();
         let place = Place { data: server.data(), instance };
         let mut dice = Dice::new(seed);
-        let workers = std::array::from_fn(|number| Worker::new(number, dice.fork(), world.runs_commands()));
-        Self { server, world, place, seed, dice, workers, numbers }
+        let workers =
+            std::array::from_fn(|number| Worker::new(number, dice.fork(), provider.runs_commands()));
+        Self { server, provider, place, seed, dice, workers, numbers }
     }
 
     /// Kills the server so many times, and looks after each time; then takes everything away and says the numbers.
@@ -92,7 +93,7 @@ impl Storm {
         self.server.start_again();
         self.numbers.start = start.elapsed();
         let line = Line::to(&self.server);
-        let rows = check::rest(&line, &self.world, &self.place, start).await;
+        let rows = check::rest(&line, &self.provider, &self.place, start).await;
         self.numbers.slowest_recovery = self.numbers.slowest_recovery.max(start.elapsed());
         self.server.observe();
         check::journals(&mut self.workers, &rows, &line).await;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::host::{entries, pids, text};
 use crate::server::Options;
+use crate::world::World;
 
-/// Where a server keeps its sandboxes.
-pub enum World {
+/// What runs a server's sandboxes.
+pub enum Provider {
     /// On this machine: processes, control groups, disks, loop devices, sockets.
     Container,
-    /// In a folder, one file for each, of a server that only models them. Nothing runs in those.
-    Folder(PathBuf),
+    /// A model, with a file for each in the folder of its world. Nothing runs in those.
+    Modelled(World),
 }
 
 /// An installation: its data directory, and its name among others on this machine.
@@ -32,15 +33,13 @@ type Things = BTreeMap<String, Vec<String>>;
 /// The kinds that outlive a stop.
 const KEPT: &[&str] = &["disk", "object"];
 
-impl World {
-    /// How a server of this world is started.
+impl Provider {
+    /// How a server with this provider is started.
     pub(super) fn options(&self) -> Options {
-        let mut options = Options::default();
-        if let Self::Folder(folder) = self {
-            let folder = folder.to_string_lossy().into_owned();
-            options.env.push(("SANDGATE_TEST_WORLD".to_owned(), folder));
+        match self {
+            Self::Container => Options::default(),
+            Self::Modelled(world) => world.options(""),
         }
-        options
     }
 
     /// Whether commands run in its sandboxes.
@@ -56,12 +55,7 @@ impl World {
     fn things(&self, place: &Place) -> Things {
         match self {
             Self::Container => container(place),
-            Self::Folder(folder) => {
-                let mut objects = stems(&entries(folder), "");
-                // What else lies there is the model's own.
-                objects.retain(|name| name.starts_with("sandgate-"));
-                Things::from([("object".to_owned(), objects)])
-            }
+            Self::Modelled(world) => modelled(world),
         }
     }
 }
@@ -86,6 +80,13 @@ fn compare(place: &Place, rows: &[Row], (kind, names): (&str, &[String])) -> Vec
 fn id<'a>(place: &Place, name: &'a str) -> Option<&'a str> {
     let rest = name.strip_prefix("sandgate-")?.strip_prefix(&place.instance)?.strip_prefix('-')?;
     rest.rsplit_once("-a").map(|(id, _)| id)
+}
+
+fn modelled(world: &World) -> Things {
+    let sandboxes = world.sandboxes();
+    let running = sandboxes.iter().filter(|(_, runs)| **runs).map(|(name, _)| name.clone()).collect();
+    let all = sandboxes.into_keys().collect();
+    Things::from([("object".to_owned(), all), ("running object".to_owned(), running)])
 }
 
 fn container(place: &Place) -> Things {
@@ -142,16 +143,15 @@ mod tests {
 
     #[test]
     fn orphans_twins_and_losses_are_told() {
-        let folder = tempfile::tempdir().expect("a folder");
+        let world = World::default();
         let place = Place { data: PathBuf::new(), instance: "i".to_owned() };
-        let world = World::Folder(folder.path().to_owned());
         for name in ["one-a1", "two-a1", "two-a2", "four-a1"] {
-            std::fs::write(folder.path().join(format!("sandgate-i-{name}")), "").expect("a file");
+            world.plant(&format!("sandgate-i-{name}"));
         }
-        let rows = [("one", true), ("two", false), ("three", true)].map(|(id, runs)| Row { id, runs });
-        let found = world.differences(&place, &rows).join("\n");
+        let rows = [("one", true), ("two", true), ("three", true)].map(|(id, runs)| Row { id, runs });
+        let found = Provider::Modelled(world).differences(&place, &rows).join("\n");
         assert!(found.contains("sandgate-i-four-a1") && found.contains("sandgate-i-two-a"), "{found}");
         assert!(found.contains("no object of three") && !found.contains("i-one"), "{found}");
-        assert_eq!(found.lines().count(), 3, "{found}");
+        assert_eq!(found.lines().count(), 6, "{found}");
     }
 }

@@ -17,10 +17,15 @@ pub struct Answer {
 impl Answer {
     /// Sends a request and reads the whole answer.
     pub async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.expect("the server answers");
+        Self::of_one_that_may_die(request).await.expect("the server answers, to the end")
+    }
+
+    /// As [`Self::of`], of a server that may end before it has answered, or in the middle of it.
+    pub async fn of_one_that_may_die(request: reqwest::RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.expect("the answer comes to its end").to_vec();
-        Self { status, headers, body }
+        let body = response.bytes().await?.to_vec();
+        Ok(Self { status, headers, body })
     }
 
     /// Panics unless the status is this one. Daytona's clients choose the model of the body by the exact status.

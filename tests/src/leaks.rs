@@ -4,13 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::host::{column, command_line, entries, namespace, pids, text};
+
 /// Connections to the process that holds the sandboxes: the only sockets of this kind. A few are kept for later calls.
-const PACKETS: &str = "sequenced packet socket";
-const KEPT_PACKETS: usize = 16;
+pub(crate) const PACKETS: &str = "sequenced packet socket";
+pub(crate) const KEPT_PACKETS: usize = 16;
 
 /// Watches one installation from its first start to its end.
 pub(crate) struct LeakGuard {
@@ -69,6 +72,7 @@ impl LeakGuard {
         found.extend(self.processes().into_iter().map(|pid| format!("process {pid}: {}", command_line(pid))));
         found.extend(self.cgroups().into_iter().map(|folder| format!("cgroup {}", folder.display())));
         found.extend(self.table("/proc/net/unix"));
+        found.extend(self.rules());
         found
     }
 
@@ -78,6 +82,22 @@ impl LeakGuard {
             // It may have ended by itself since it was listed.
             let _ = Pid::from_raw(pid.cast_signed()).map(|pid| kill_process(pid, Signal::KILL));
         }
+    }
+
+    /// How many there are of each kind of thing that sandboxes have on this machine.
+    pub(crate) fn census(&self) -> BTreeMap<String, u64> {
+        let namespaces: BTreeSet<_> = self.sandbox_processes().into_iter().filter_map(namespace).collect();
+        let groups = self.cgroups().into_iter().flat_map(entries).filter(|entry| entry.is_dir());
+        let counts = [
+            ("control groups", groups.count()),
+            ("files", self.files().len()),
+            ("loop devices", self.loops().len()),
+            ("mounts", self.table("/proc/self/mountinfo").len()),
+            ("network namespaces", namespaces.len()),
+            ("processes in sandboxes", self.sandbox_processes().len()),
+            ("unix sockets", self.table("/proc/net/unix").len()),
+        ];
+        counts.into_iter().map(|(kind, count)| (kind.to_owned(), count as u64)).collect()
     }
 
     fn common(&self) -> Vec<String> {
@@ -106,6 +126,14 @@ impl LeakGuard {
         let root = Path::new("/sys/fs/cgroup");
         let hierarchies = entries(root).into_iter().chain([root.to_owned()]);
         hierarchies.map(|hierarchy| hierarchy.join(&self.cgroup)).filter(|folder| folder.is_dir()).collect()
+    }
+
+    /// Rules of the host's packet filter that bear our name; none where there is no such filter.
+    fn rules(&self) -> Vec<String> {
+        let Ok(said) = Command::new("nft").args(["list", "ruleset"]).output() else { return Vec::new() };
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let ours = text.lines().filter(|line| line.contains(&self.cgroup));
+        ours.map(|line| format!("packet filter: {}", line.trim())).collect()
     }
 
     fn loops(&self) -> Vec<String> {
@@ -158,7 +186,7 @@ impl LeakGuard {
 
 /// What a server holds open, by kind. Connections of clients are the clients' business, and its own files in the data
 /// directory are opened when they are needed.
-fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
+pub(crate) fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
     let tcp = [text(server, "net/tcp"), text(server, "net/tcp6")].concat();
     let (clients, packets) =
         (column(&tcp, 9, |_| true), column(&text(server, "net/unix"), 6, |row| row[4] == "0005"));
@@ -178,37 +206,10 @@ fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
     kinds
 }
 
-/// One column of a kernel table, of the rows that are wanted.
-fn column(table: &str, column: usize, wanted: impl Fn(&[&str]) -> bool) -> BTreeSet<String> {
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.len() > column && wanted(row)).map(|row| row[column].to_owned()).collect()
-}
-
-fn pids() -> Vec<u32> {
-    entries("/proc").iter().filter_map(|entry| entry.file_name()?.to_str()?.parse().ok()).collect()
-}
-
-fn namespace(pid: u32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
-}
-
-fn command_line(pid: u32) -> String {
-    text(pid, "cmdline").replace('\0', " ")
-}
-
-/// A file of the process's folder in /proc; empty once the process is gone.
-fn text(pid: u32, file: &str) -> String {
-    String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()).into_owned()
-}
-
-fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
-    use std::process::{Child, Command};
+    use std::process::Child;
 
     use super::*;
     use crate::wait::wait_until;
@@ -283,6 +284,22 @@ mod tests {
         let found = guard.of_server();
         assert!(mount(&["umount"]).expect("umount starts").success());
         assert!(contains(&found, "mountinfo"), "{found:?}");
+        assert_eq!(guard.of_server(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_rule_of_the_packet_filter_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let guard = guard(folder.path(), "planted5");
+        let nft =
+            |verb: &str| Command::new("nft").args([verb, "table", "inet", "sandgate-planted5"]).status();
+        let Ok(made) = nft("add") else {
+            return crate::skip("a_rule_of_the_packet_filter_is_found", "there is no nft here");
+        };
+        assert!(made.success());
+        let found = guard.of_server();
+        assert!(nft("delete").expect("nft starts").success());
+        assert!(contains(&found, "packet filter"), "{found:?}");
         assert_eq!(guard.of_server(), Vec::<String>::new());
     }
 

@@ -7,14 +7,19 @@
 )]
 
 mod answer;
+mod host;
 mod leaks;
 mod process;
 mod program;
+mod rows;
 mod sandbox;
 mod server;
 mod wait;
+mod world;
 
 pub mod raw;
+pub mod soak;
+pub mod storm;
 
 pub use answer::Answer;
 pub use process::{binary, processes_of, sandgate};
@@ -22,6 +27,7 @@ pub use program::Program;
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};
 pub use wait::{until, wait_until};
+pub use world::World;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::answer::Answer;
 use crate::leaks::LeakGuard;
 use crate::process::{self, Running};
+use crate::rows;
 use crate::sandbox::Sandbox;
 use crate::wait::wait_until;
 
@@ -90,6 +91,11 @@ impl Server {
     /// The process that holds its sandboxes.
     pub fn spawner(&self) -> Option<u32> {
         self.guard.spawner()
+    }
+
+    /// What it may leave behind.
+    pub(crate) const fn guard(&self) -> &LeakGuard {
+        &self.guard
     }
 
     /// Remembers the sandboxes that live now, which [`Self::create`] does of its own: whatever is left of them is found.
@@ -201,6 +207,7 @@ impl Server {
             let mut left = Vec::new();
             let clean = wait_until(|| {
                 left = self.guard.of_sandboxes(running.pid());
+                left.extend(rows::listed(&running.url, &self.key));
                 left.is_empty()
             });
             let status = running.terminate();
@@ -210,6 +217,8 @@ impl Server {
         let mut left = Vec::new();
         let clean = wait_until(|| {
             left = self.guard.of_server();
+            let files = std::fs::read_dir(temporary(self.folder.path())).into_iter().flatten().flatten();
+            left.extend(files.map(|file| format!("temporary file {}", file.path().display())));
             left.is_empty()
         });
         assert!(clean, "left behind by the server:\n  {}", left.join("\n  "));
@@ -249,6 +258,13 @@ fn serve(folder: &Path, options: &Options) -> Command {
         std::fs::write(&file, config).expect("the configuration can be written");
         command.arg("--config").arg(file);
     }
-    command.envs(options.env.iter().map(|(name, value)| (name, value)));
+    let temporary = temporary(folder);
+    std::fs::create_dir_all(&temporary).expect("a folder for what is temporary");
+    command.env("TMPDIR", temporary).envs(options.env.iter().map(|(name, value)| (name, value)));
     command
+}
+
+/// Where a server in `folder` may put what it needs for a moment.
+fn temporary(folder: &Path) -> PathBuf {
+    folder.join("tmp")
 }

@@ -95,7 +95,7 @@ fn generator(project: &Project) -> Result<Command> {
 }
 
 /// The commit that is built, and whether files differ from it.
-fn commit(project: &Project) -> Result<String> {
+pub(crate) fn commit(project: &Project) -> Result<String> {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--exclude", "*"]).current_dir(&project.root);
     let said = invoke::output(&mut git)?;

@@ -14,6 +14,7 @@ mod serve;
 mod server;
 mod setup;
 mod test;
+mod torture;
 mod vm_test;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Verb {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Go through the tests that take hours, and write down what they have shown
+    Torture(torture::Args),
     /// Write the generated `OpenAPI` contract
     Openapi,
     /// What CI runs: lint, test, test --ci
@@ -74,6 +77,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Demo => demo::run(&project),
         Verb::Serve(args) => serve::run(&project, &args),
         Verb::Bench(bench) => bench::run(&project, &bench),
+        Verb::Torture(args) => torture::run(&project, &args),
         Verb::Openapi => openapi::write(&project),
         Verb::Ci => ci::run(&project),
     }

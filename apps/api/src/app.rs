@@ -37,6 +37,7 @@ impl App {
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
+        ledger.limit(config.quotas.clone());
         let service = container_service(&config, &data_dir, &ledger)?;
         let stakes = Stakes {
             may_go_without: config.allow_unenforced_limits,
@@ -60,6 +61,7 @@ impl App {
         let state = ControlState {
             keys: keys.clone(),
             sandboxes: sandboxes.clone(),
+            usage: ledger.clone(),
             tasks: tasks.clone(),
             view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX), unenforced_limits },
             limits: config.limits,
@@ -99,6 +101,9 @@ async fn enforce_intervals(sandboxes: Sandboxes, stop: CancellationToken) {
             Ok(0) => {}
             Ok(ended) => tracing::info!(ended, "sandboxes were ended by their intervals"),
             Err(error) => tracing::warn!(error = %error, "intervals could not be looked at"),
+        }
+        if let Err(error) = sandboxes.forget_expired().await {
+            tracing::warn!(error = %error, "expired idempotency keys could not be forgotten");
         }
     }
 }

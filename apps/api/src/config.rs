@@ -1,12 +1,13 @@
 //! The configuration: flags win over the environment, and both over the file.
 
 mod file;
+mod quota;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use file::FileConfig;
-use sandgate_core::{ResourceLimits, SnapshotName};
+use sandgate_core::{Quotas, ResourceLimits, SnapshotName};
 use sandgate_infrastructure::container::SnapshotSource;
 use sandgate_shared::SecretString;
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     /// How much one sandbox gets, and may ask for.
     pub(crate) limits: ResourceLimits,
+    /// How much there may be of all.
+    pub(crate) quotas: Quotas,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
 }
@@ -83,6 +86,7 @@ impl Config {
             api_key: args.api_key.map(strong_enough).transpose()?,
             snapshots: file.snapshots,
             limits: file.limits,
+            quotas: file.quotas,
             allow_unenforced_limits: args
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)

@@ -4,6 +4,7 @@ mod fallback;
 mod health;
 mod run;
 mod sandboxes;
+mod usage;
 
 use crate::auth::Keys;
 use crate::error::{ApiError, with_body};
@@ -14,7 +15,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::FromRef;
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
-use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError};
+use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError, UsageRepository};
+use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -28,6 +30,8 @@ pub(crate) struct ControlState {
     pub(crate) keys: Keys,
     /// What they ask for.
     pub(crate) sandboxes: Sandboxes,
+    /// What they use.
+    pub(crate) usage: Arc<dyn UsageRepository>,
     /// Where it is carried out.
     pub(crate) tasks: Tasks,
     /// How it is shown.
@@ -58,7 +62,10 @@ impl FromRef<ControlState> for Keys {
 
 /// The control plane with its description.
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
-    OpenApiRouter::new().nest("/api", sandboxes::router()).nest("/v1", run::router()).merge(health::router())
+    OpenApiRouter::new()
+        .nest("/api", sandboxes::router())
+        .nest("/v1", run::router().merge(usage::router()))
+        .merge(health::router())
 }
 
 /// Everything that this server answers.

@@ -3,6 +3,7 @@
 //! This crate knows no HTTP, no SQL, no Linux and no provider. Providers implement [`SandboxService`] and the small
 //! ports beside it; [`Sandboxes`] is what the HTTP layer and programs that embed Sandgate hold.
 
+mod admission;
 mod config;
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -13,6 +14,9 @@ mod sandboxes;
 mod state;
 mod time;
 
+pub use admission::{
+    Admitted, Excess, Idempotency, IdempotencyKey, Measure, NotAdmitted, Quota, Quotas, Rate, Reserved, Scope,
+};
 pub use config::{
     EnvName, Intervals, InvalidConfig, Labels, Language, Network, ResourceLimits, Resources, SandboxConfig,
     SandboxName, SnapshotName, UserName,
@@ -21,11 +25,14 @@ pub use id::{Attempt, ExternalName, Handle, InstanceId, KeyId, OrganizationId, S
 #[cfg(feature = "testing")]
 pub use ports::mocks;
 pub use ports::{
-    ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found, Inventory, KeyHash,
+    ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found, Intent, Inventory, KeyHash,
     KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository,
-    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress, Watch,
+    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress,
+    UsageQuery, UsageReport, UsageRepository, Used, Watch,
 };
 pub use sandbox::Sandbox;
-pub use sandboxes::{NewSandbox, Noted, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError};
+pub use sandboxes::{
+    Created, NewSandbox, Noted, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError,
+};
 pub use state::{Answer, Cause, Desired, Observed, Request, Step, answer, next_step};
 pub use time::Timestamp;

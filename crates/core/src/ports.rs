@@ -4,15 +4,19 @@ mod clock;
 mod keys;
 mod repository;
 mod service;
+mod usage;
 mod watch;
 
 pub use clock::Clock;
 pub use keys::{ApiKey, KeyHash, KeyRepository};
-pub use repository::{Event, EventKind, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey};
+pub use repository::{
+    Event, EventKind, Intent, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey,
+};
 pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
+pub use usage::{UsageQuery, UsageReport, UsageRepository, Used};
 pub use watch::{Change, Sighting, Watch};
 
 /// Mocks of the ports, to inject the failures that a real adapter will not give on demand.
@@ -22,5 +26,6 @@ pub mod mocks {
     pub use super::keys::MockKeyRepository;
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};
+    pub use super::usage::MockUsageRepository;
     pub use super::watch::MockWatch;
 }

@@ -13,7 +13,7 @@ mod settings;
 mod timers;
 mod watch;
 
-pub use create::NewSandbox;
+pub use create::{Created, NewSandbox};
 pub use error::SandboxesError;
 pub use provider::{Provider, ProviderKind};
 pub use recover::Recovery;
@@ -104,6 +104,11 @@ impl Sandboxes {
         self.ledger.touch(SandboxId::random(), self.clock.now()).await?;
         self.provider.inventory.list().await?;
         Ok(())
+    }
+
+    /// Forgets the idempotency keys that have expired.
+    pub async fn forget_expired(&self) -> Result<(), SandboxesError> {
+        Ok(self.ledger.purge_idempotency(self.clock.now()).await?)
     }
 
     fn event(&self, kind: EventKind, detail: Option<String>) -> Event {

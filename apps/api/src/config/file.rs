@@ -1,7 +1,8 @@
 //! The TOML file. An unknown key is an error: a misspelt setting must not be silently the default.
 
+use super::quota::TomlQuotas;
 use anyhow::Context;
-use sandgate_core::{ResourceLimits, Resources, SnapshotName, UserName};
+use sandgate_core::{Quotas, ResourceLimits, Resources, SnapshotName, UserName};
 use sandgate_infrastructure::container::SnapshotSource;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub(super) struct FileConfig {
     pub(super) log: Option<String>,
     pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     pub(super) limits: ResourceLimits,
+    pub(super) quotas: Quotas,
     pub(super) allow_unenforced_limits: Option<bool>,
 }
 
@@ -32,6 +34,8 @@ struct Toml {
     snapshots: BTreeMap<String, TomlSnapshot>,
     #[serde(default)]
     limits: TomlLimits,
+    #[serde(default)]
+    quota: TomlQuotas,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +85,7 @@ impl FileConfig {
             log: toml.log,
             snapshots,
             limits,
+            quotas: toml.quota.parse()?,
             allow_unenforced_limits: toml.allow_unenforced_limits,
         })
     }

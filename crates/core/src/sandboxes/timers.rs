@@ -62,6 +62,7 @@ mod tests {
         Sandbox {
             id: SandboxId::random(),
             organization: OrganizationId::random(),
+            created_by: None,
             name: SandboxName::parse("a").expect("name"),
             config,
             provider: ProviderKind::Container,

@@ -38,6 +38,7 @@ impl Ephemeral {
             api_key: Some(key.clone()),
             snapshots: BTreeMap::new(),
             limits: ResourceLimits::default(),
+            quotas: sandgate_core::Quotas::default(),
             allow_unenforced_limits,
         };
         let app = App::build(config).await.context(

@@ -162,7 +162,7 @@ async fn a_create_that_a_kill_cut_short_is_made_once_by_its_retry() {
         let request =
             server.request(Method::POST, "/api/sandbox").header("Idempotency-Key", &key).json(&body);
         let sent = tokio::spawn(request.send());
-        // Not waiting for anything: this is where the kill falls.
+        // This waits for nothing: it says at which moment of the create the kill falls.
         tokio::time::sleep(std::time::Duration::from_millis(round * 6)).await;
         server.kill();
         drop(sent.await);

@@ -50,6 +50,12 @@ async fn commands() {
 }
 
 #[tokio::test]
+async fn quotas() {
+    let config = Some("[quota]\ncpu = 2\ncreates_per_minute = 3\n".to_owned());
+    run_with(Options { config, ..Options::default() }, "test_quotas.py").await;
+}
+
+#[tokio::test]
 async fn files() {
     run("test_files.py").await;
 }

@@ -33,6 +33,7 @@ impl App {
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
+        ledger.limit(config.quotas.clone());
         let (provider, unenforced_limits) = provider(&config, &data_dir, &ledger).await?;
         let clock = Arc::new(SystemClock::new());
         let policy = Policy { max_lifetime: config.max_lifetime, ..Policy::default() };
@@ -50,6 +51,7 @@ impl App {
         let state = ControlState {
             keys: keys.clone(),
             sandboxes: sandboxes.clone(),
+            usage: ledger.clone(),
             tasks: tasks.clone(),
             view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX), unenforced_limits },
             limits: config.limits,

@@ -1,12 +1,13 @@
 //! The configuration: flags win over the environment, and both over the file.
 
 mod file;
+mod quota;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use file::FileConfig;
-use sandgate_core::{ResourceLimits, SnapshotName};
+use sandgate_core::{Quotas, ResourceLimits, SnapshotName};
 use sandgate_infrastructure::container::SnapshotSource;
 use sandgate_shared::SecretString;
 use std::collections::BTreeMap;
@@ -66,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) limits: ResourceLimits,
     /// The longest that a sandbox may live, in minutes.
     pub(crate) max_lifetime: Option<u32>,
+    /// How much there may be of all.
+    pub(crate) quotas: Quotas,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
 }
@@ -86,6 +89,7 @@ impl Config {
             snapshots: file.snapshots,
             limits: file.limits,
             max_lifetime: file.max_lifetime.filter(|minutes| *minutes > 0),
+            quotas: file.quotas,
             allow_unenforced_limits: args
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)

@@ -1,12 +1,13 @@
 //! From a failure to an answer: the one place where codes become HTTP statuses, and the one shape of error bodies.
 
+use crate::rate;
 use crate::tasks::Panicked;
 use axum::Json;
 use axum::extract::{OriginalUri, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use sandgate_core::{InvalidConfig, RepositoryError, SandboxesError};
+use sandgate_core::{InvalidConfig, NotAdmitted, Rate, RepositoryError, SandboxesError};
 use sandgate_shared::ErrorCode;
 use sandgate_toolbox_api::{StreamError, StreamEvent};
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub(crate) struct ApiError {
     code: ErrorCode,
     message: String,
     source: &'static str,
+    /// Of the rate that was exceeded.
+    rate: Option<Rate>,
 }
 
 /// The source that the SDKs choose their exception classes by.
@@ -51,12 +54,12 @@ pub(crate) struct ErrorBody {
 impl ApiError {
     /// An error of the control plane.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: API }
+        Self { code, message: message.into(), source: API, rate: None }
     }
 
     /// An error on the way to a toolbox.
     pub(crate) fn relay(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), source: PROXY }
+        Self { code, message: message.into(), source: PROXY, rate: None }
     }
 
     /// The same error, said by the relay.
@@ -102,6 +105,8 @@ const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::Gone => StatusCode::GONE,
+        ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -122,9 +127,13 @@ fn chain(error: &dyn Error) -> String {
 
 impl From<SandboxesError> for ApiError {
     fn from(error: SandboxesError) -> Self {
+        let rate = match &error {
+            SandboxesError::NotAdmitted(NotAdmitted::Rate(rate)) => Some(*rate),
+            _ => None,
+        };
         match error.code() {
             ErrorCode::Internal => Self::internal(&error),
-            code => Self::new(code, error.to_string()),
+            code => Self { rate, ..Self::new(code, error.to_string()) },
         }
     }
 }
@@ -172,7 +181,7 @@ pub(crate) async fn with_body(OriginalUri(uri): OriginalUri, request: Request, n
         source: error.source.to_owned(),
         method,
     };
-    (status, Json(body)).into_response()
+    (status, error.rate.as_ref().map(rate::refusal).unwrap_or_default(), Json(body)).into_response()
 }
 
 #[cfg(test)]

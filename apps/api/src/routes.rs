@@ -5,6 +5,7 @@ mod health;
 mod orphans;
 mod run;
 mod sandboxes;
+mod usage;
 
 use crate::auth::Keys;
 use crate::error::{ApiError, with_body};
@@ -15,7 +16,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::FromRef;
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
-use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError};
+use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError, UsageRepository};
+use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,6 +31,8 @@ pub(crate) struct ControlState {
     pub(crate) keys: Keys,
     /// What they ask for.
     pub(crate) sandboxes: Sandboxes,
+    /// What they use.
+    pub(crate) usage: Arc<dyn UsageRepository>,
     /// Where it is carried out.
     pub(crate) tasks: Tasks,
     /// How it is shown.
@@ -61,7 +65,7 @@ impl FromRef<ControlState> for Keys {
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
     OpenApiRouter::new()
         .nest("/api", sandboxes::router())
-        .nest("/v1", run::router().merge(orphans::router()))
+        .nest("/v1", run::router().merge(orphans::router()).merge(usage::router()))
         .merge(health::router())
 }
 

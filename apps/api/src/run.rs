@@ -50,7 +50,7 @@ struct Run {
 impl Run {
     async fn carry_out(self, organization: OrganizationId, order: RunOrder, mut begun: Begun) {
         let sandbox = match self.sandboxes.create(organization, order.sandbox).await {
-            Ok(sandbox) => sandbox,
+            Ok(created) => created.sandbox,
             Err(error) => return drop(begun.send(Err(error.into()))),
         };
         match self.start(&sandbox, &order.command, &mut begun).await {

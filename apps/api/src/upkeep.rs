@@ -12,6 +12,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at all that the provider holds.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(15);
+const BETWEEN_TIDIES: Duration = Duration::from_mins(10);
 
 /// Finishes what an earlier server left. A provider that is away keeps nobody from being served.
 pub(crate) async fn recover(sandboxes: &Sandboxes) {
@@ -28,8 +29,8 @@ pub(crate) async fn recover(sandboxes: &Sandboxes) {
 
 /// Does what is due, and compares from time to time, until `stop`.
 pub(crate) async fn keep(sandboxes: Sandboxes, stop: CancellationToken) {
-    let both = async { tokio::join!(reconcile(&sandboxes), sweep(&sandboxes)) };
-    stop.run_until_cancelled(both).await;
+    let all = async { tokio::join!(reconcile(&sandboxes), sweep(&sandboxes), tidy(&sandboxes)) };
+    stop.run_until_cancelled(all).await;
 }
 
 async fn reconcile(sandboxes: &Sandboxes) {
@@ -72,6 +73,16 @@ fn tell(swept: &Swept) {
     }
     if swept.corrected + swept.leftovers + swept.orphans + swept.failed > 0 {
         tracing::info!(?swept, "compared the ledger with the provider");
+    }
+}
+
+/// Forgets what nobody will ask for any more.
+async fn tidy(sandboxes: &Sandboxes) {
+    loop {
+        if let Err(error) = sandboxes.forget_expired().await {
+            tracing::warn!(error = %error, "expired idempotency keys could not be forgotten");
+        }
+        sleep(BETWEEN_TIDIES).await;
     }
 }
 

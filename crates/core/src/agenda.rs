@@ -102,6 +102,7 @@ mod tests {
         let asked_for = Sandbox {
             id: SandboxId::random(),
             organization: OrganizationId::random(),
+            created_by: None,
             name: SandboxName::parse("a").expect("name"),
             config,
             provider: ProviderKind::Container,

@@ -3,6 +3,7 @@
 //! This crate knows no HTTP, no SQL, no Linux and no provider. Providers implement [`SandboxService`] and the small
 //! ports beside it; [`Sandboxes`] is what the HTTP layer and programs that embed Sandgate hold.
 
+mod admission;
 mod agenda;
 mod config;
 #[cfg(feature = "testing")]
@@ -15,6 +16,9 @@ mod sandboxes;
 mod state;
 mod time;
 
+pub use admission::{
+    Admitted, Excess, Idempotency, IdempotencyKey, Measure, NotAdmitted, Quota, Quotas, Rate, Reserved, Scope,
+};
 pub use agenda::{Task, Timer};
 pub use config::{
     EnvName, Intervals, InvalidConfig, Labels, Language, Network, ResourceLimits, Resources, SandboxConfig,
@@ -26,13 +30,13 @@ pub use operation::Operation;
 pub use ports::mocks;
 pub use ports::{
     Abandoned, Agenda, Anchor, ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found,
-    Inventory, KeyHash, KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef,
-    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Timeline,
-    ToolboxAccess, ToolboxAddress, Watch,
+    Intent, Inventory, KeyHash, KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo,
+    SandboxRef, SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop,
+    Timeline, ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
 };
 pub use sandbox::Sandbox;
 pub use sandboxes::{
-    Ledger, NewSandbox, Noted, Policy, Provider, ProviderKind, Reconciled, Recovery, Sandboxes,
+    Created, Ledger, NewSandbox, Noted, Policy, Provider, ProviderKind, Reconciled, Recovery, Sandboxes,
     SandboxesError, Swept,
 };
 pub use state::{Answer, Cause, Desired, Observed, Request, Step, answer, next_step};

@@ -6,17 +6,21 @@ mod keys;
 mod repository;
 mod service;
 mod timeline;
+mod usage;
 mod watch;
 
 pub use agenda::{Abandoned, Agenda};
 pub use clock::Clock;
 pub use keys::{ApiKey, KeyHash, KeyRepository};
-pub use repository::{Event, EventKind, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey};
+pub use repository::{
+    Event, EventKind, Intent, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey,
+};
 pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
 pub use timeline::{Anchor, Timeline};
+pub use usage::{UsageQuery, UsageReport, UsageRepository, Used};
 pub use watch::{Change, Sighting, Watch};
 
 /// Mocks of the ports, to inject the failures that a real adapter will not give on demand.
@@ -28,5 +32,6 @@ pub mod mocks {
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};
     pub use super::timeline::MockTimeline;
+    pub use super::usage::MockUsageRepository;
     pub use super::watch::MockWatch;
 }

@@ -1,7 +1,7 @@
 //! A sandbox as the ledger keeps it.
 
 use crate::config::{SandboxConfig, SandboxName};
-use crate::id::{Attempt, Handle, OrganizationId, SandboxId};
+use crate::id::{Attempt, Handle, KeyId, OrganizationId, SandboxId};
 use crate::operation::Operation;
 use crate::ports::SandboxRef;
 use crate::sandboxes::ProviderKind;
@@ -15,6 +15,8 @@ pub struct Sandbox {
     pub id: SandboxId,
     /// Whose it is.
     pub organization: OrganizationId,
+    /// The key that asked for it, where that was noted: its quota counts it.
+    pub created_by: Option<KeyId>,
     /// What people call it.
     pub name: SandboxName,
     /// What was asked for, with what was changed since (labels, intervals).

@@ -23,7 +23,7 @@ mod sweep;
 mod timers;
 mod watch;
 
-pub use create::NewSandbox;
+pub use create::{Created, NewSandbox};
 pub use error::SandboxesError;
 pub use ledger::Ledger;
 pub use policy::Policy;
@@ -131,6 +131,11 @@ impl Sandboxes {
         self.ledger.sandboxes.touch(SandboxId::random(), self.now()).await?;
         self.provider.inventory.list().await?;
         Ok(())
+    }
+
+    /// Forgets the idempotency keys that have expired.
+    pub async fn forget_expired(&self) -> Result<(), SandboxesError> {
+        Ok(self.ledger.sandboxes.purge_idempotency(self.now()).await?)
     }
 
     /// The time by which sandboxes age.

@@ -7,10 +7,12 @@ mod agenda;
 mod cursor;
 mod error;
 mod files;
+mod idempotency;
 mod index;
 mod list;
 mod migrations;
 mod open;
+mod quotas;
 mod readers;
 mod rows;
 mod seal;
@@ -27,8 +29,9 @@ use list::Selection;
 use open::{Opened, READERS};
 use readers::Readers;
 use sandgate_core::{
-    Abandoned, Agenda, Anchor, ApiKey, Attempt, Event, InstanceId, KeyHash, KeyRepository, ListQuery,
-    OrganizationId, Page, RepositoryError, Sandbox, SandboxId, SandboxRepository, Timeline, Timestamp,
+    Abandoned, Admitted, Agenda, Anchor, ApiKey, Attempt, Event, InstanceId, Intent, KeyHash, KeyRepository,
+    ListQuery, OrganizationId, Page, Quotas, RepositoryError, Sandbox, SandboxId, SandboxRepository, Scope,
+    Timeline, Timestamp, UsageQuery, UsageReport, UsageRepository,
 };
 use std::fs::File;
 use std::path::Path;
@@ -46,6 +49,7 @@ pub struct SqliteLedger(Arc<Ledger>);
 struct Ledger {
     instance: InstanceId,
     index: Arc<RwLock<Index>>,
+    quotas: Arc<RwLock<Quotas>>,
     readers: Readers<READERS>,
     writer: Writer,
     _lock: File,
@@ -57,13 +61,30 @@ impl SqliteLedger {
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let Opened { lock, instance, seal, index, writer, readers } = open::open(dir)?;
         let index = Arc::new(RwLock::new(index));
-        let context = Context { instance: instance.clone(), seal };
+        let quotas = Arc::default();
+        let context = Context { instance: instance.clone(), seal, quotas: Arc::clone(&quotas) };
         let writer = Writer::start(writer, context, index.clone()).map_err(|source| OpenError::Io {
             dir: dir.to_owned(),
             operation: "served",
             source: source.into(),
         })?;
-        Ok(Self(Arc::new(Ledger { instance, index, readers: Readers::new(readers), writer, _lock: lock })))
+        Ok(Self(Arc::new(Ledger {
+            instance,
+            index,
+            quotas,
+            readers: Readers::new(readers),
+            writer,
+            _lock: lock,
+        })))
+    }
+
+    /// Keeps to `quotas` from now on. Without any, everything is admitted.
+    pub fn limit(&self, quotas: Quotas) {
+        *self.0.quotas.write().unwrap_or_else(PoisonError::into_inner) = quotas;
+    }
+
+    fn quotas(&self) -> RwLockReadGuard<'_, Quotas> {
+        self.0.quotas.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The installation whose ledger this is.
@@ -78,16 +99,16 @@ impl SqliteLedger {
 
 #[async_trait]
 impl SandboxRepository for SqliteLedger {
-    async fn insert(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Insert(Arc::new(sandbox.clone()), event)).await
+    async fn insert(&self, intent: &Intent) -> Result<Admitted, RepositoryError> {
+        self.0.writer.write(Write::Insert(Arc::new(intent.clone()))).await
     }
 
     async fn update(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Update(Arc::new(sandbox.clone()), event)).await
+        self.0.writer.write(Write::Update(Arc::new(sandbox.clone()), event)).await.map(drop)
     }
 
     async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Touch(id, at)).await
+        self.0.writer.write(Write::Touch(id, at)).await.map(drop)
     }
 
     async fn find(
@@ -115,6 +136,29 @@ impl SandboxRepository for SqliteLedger {
         let all = self.index().all();
         Ok(all.into_iter().map(Arc::unwrap_or_clone).collect())
     }
+
+    async fn purge_idempotency(&self, now: Timestamp) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Purge(now)).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl UsageRepository for SqliteLedger {
+    async fn usage(&self, query: &UsageQuery) -> Result<UsageReport, RepositoryError> {
+        let mut report = UsageReport {
+            organization_quota: self.quotas().of_organization(query.organization),
+            key_quota: self.quotas().of_key(query.key),
+            ..UsageReport::default()
+        };
+        let UsageQuery { organization, key, at, .. } = *query;
+        let creates = self.0.readers.ask(move |connection| {
+            let asked = |scope, owner: String| quotas::asked(connection, scope, &owner, at);
+            Ok((asked(Scope::Organization, organization.to_string())?, asked(Scope::Key, key.to_string())?))
+        });
+        (report.organization_creates, report.key_creates) = creates.await?;
+        self.index().each_of(organization, |sandbox| report.add(sandbox, query));
+        Ok(report)
+    }
 }
 
 #[async_trait]
@@ -133,7 +177,7 @@ impl Agenda for SqliteLedger {
     }
 
     async fn note_abandoned(&self, abandoned: &Abandoned) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Abandoned(*abandoned)).await
+        self.0.writer.write(Write::Abandoned(*abandoned)).await.map(drop)
     }
 
     async fn knows(&self, attempt: Attempt) -> Result<bool, RepositoryError> {
@@ -145,7 +189,7 @@ impl Agenda for SqliteLedger {
     }
 
     async fn trust(&self) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Trust).await
+        self.0.writer.write(Write::Trust).await.map(drop)
     }
 }
 
@@ -156,11 +200,11 @@ impl Timeline for SqliteLedger {
     }
 
     async fn set_anchor(&self, anchor: Anchor) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Anchor(anchor)).await
+        self.0.writer.write(Write::Anchor(anchor)).await.map(drop)
     }
 
     async fn shift(&self, millis: i64, anchor: Anchor) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Shift(millis, anchor)).await
+        self.0.writer.write(Write::Shift(millis, anchor)).await.map(drop)
     }
 }
 
@@ -175,6 +219,6 @@ impl KeyRepository for SqliteLedger {
     }
 
     async fn insert_key(&self, key: ApiKey, hash: KeyHash) -> Result<(), RepositoryError> {
-        self.0.writer.write(Write::Key(key, hash)).await
+        self.0.writer.write(Write::Key(key, hash)).await.map(drop)
     }
 }

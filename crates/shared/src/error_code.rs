@@ -40,10 +40,14 @@ error_codes! {
     UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
     /// The path is known, the method is not.
     MethodNotAllowed => "METHOD_NOT_ALLOWED",
+    /// There was such a thing, and there will not be again.
+    Gone => "GONE",
     /// A deadline passed before the work was done.
     RequestTimeout => "REQUEST_TIMEOUT",
     /// The thing exists and cannot do this by its nature.
     UnprocessableEntity => "UNPROCESSABLE_ENTITY",
+    /// Asked for too often; the header fields say when to ask again.
+    TooManyRequests => "TOO_MANY_REQUESTS",
     /// Known to Daytona's API, not offered here.
     NotImplemented => "NOT_IMPLEMENTED",
     /// The provider answered something that cannot be read.
@@ -90,8 +94,10 @@ mod tests {
                 "PAYLOAD_TOO_LARGE",
                 "UNSUPPORTED_MEDIA_TYPE",
                 "METHOD_NOT_ALLOWED",
+                "GONE",
                 "REQUEST_TIMEOUT",
                 "UNPROCESSABLE_ENTITY",
+                "TOO_MANY_REQUESTS",
                 "NOT_IMPLEMENTED",
                 "BAD_GATEWAY",
                 "SERVICE_UNAVAILABLE",

@@ -1,7 +1,8 @@
 //! The TOML file. An unknown key is an error: a misspelt setting must not be silently the default.
 
+use super::quota::TomlQuotas;
 use anyhow::Context;
-use sandgate_core::{ResourceLimits, Resources, SnapshotName, UserName};
+use sandgate_core::{Quotas, ResourceLimits, Resources, SnapshotName, UserName};
 use sandgate_infrastructure::container::SnapshotSource;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub(super) struct FileConfig {
     pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     pub(super) limits: ResourceLimits,
     pub(super) max_lifetime: Option<u32>,
+    pub(super) quotas: Quotas,
     pub(super) allow_unenforced_limits: Option<bool>,
 }
 
@@ -33,6 +35,8 @@ struct Toml {
     snapshots: BTreeMap<String, TomlSnapshot>,
     #[serde(default)]
     limits: TomlLimits,
+    #[serde(default)]
+    quota: TomlQuotas,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +89,7 @@ impl FileConfig {
             snapshots,
             limits,
             max_lifetime: toml.limits.max_lifetime,
+            quotas: toml.quota.parse()?,
             allow_unenforced_limits: toml.allow_unenforced_limits,
         })
     }

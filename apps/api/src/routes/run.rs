@@ -35,7 +35,8 @@ async fn run(
     State(state): State<ControlState>,
     extract::Json(body): extract::Json<RunCommand>,
 ) -> Result<Response, ApiError> {
-    let order = body.parse(&state.limits)?;
+    let mut order = body.parse(&state.limits)?;
+    order.sandbox.created_by = Some(caller.key);
     let lines = crate::run::begin(&state.tasks, state.sandboxes, caller.organization, order).await?;
     Ok(respond(lines))
 }

@@ -1,18 +1,19 @@
 //! What a client asks for when it creates a sandbox.
 
 use crate::error::ApiError;
+use aws_lc_rs::digest;
 use sandgate_core::{
     Intervals, Labels, Network, NewSandbox, ResourceLimits, SandboxConfig, SandboxName, SnapshotName,
     UserName,
 };
 use sandgate_shared::ErrorCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A request for a sandbox. Every field may be absent or null. Fields that Daytona's API does not have are ignored, as
 /// Daytona ignores them; those that it has and we do not are refused where they ask for something.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CreateSandbox {
     /// What to call it; unique in the organization. Its id otherwise.
@@ -41,7 +42,7 @@ pub(crate) struct CreateSandbox {
     ttl_minutes: Option<i64>,
     /// True, or absent: a sandbox reaches nothing.
     network_block_all: Option<bool>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_serializing)]
     #[schema(ignore)]
     unserved: Unserved,
 }
@@ -65,6 +66,16 @@ struct Unserved {
 }
 
 impl CreateSandbox {
+    /// The SHA-256 of what is asked for, the same for the same wishes in another order, and with or without nulls.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        let mut wishes = serde_json::to_value(self).expect("texts and numbers are JSON");
+        if let Some(wishes) = wishes.as_object_mut() {
+            wishes.retain(|_, wish| !wish.is_null());
+        }
+        let digest = digest::digest(&digest::SHA256, wishes.to_string().as_bytes());
+        digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
     /// Checks everything, and refuses what could not be kept.
     pub(crate) fn parse(self, limits: &ResourceLimits) -> Result<NewSandbox, ApiError> {
         self.unserved.refuse()?;
@@ -94,7 +105,8 @@ impl CreateSandbox {
             },
             network: Network::None,
         };
-        Ok(NewSandbox { name: filled(self.name).map(SandboxName::parse).transpose()?, config })
+        let name = filled(self.name).map(SandboxName::parse).transpose()?;
+        Ok(NewSandbox { name, config, created_by: None, idempotency: None })
     }
 }
 
@@ -145,6 +157,20 @@ mod tests {
         );
         let new = new.expect("accepted");
         assert_eq!((new.name, new.config.resources.cpu, new.config.intervals.auto_stop), (None, 1, 15));
+    }
+
+    #[test]
+    fn the_same_wishes_have_one_fingerprint_and_others_another() {
+        let fingerprint =
+            |text: &str| serde_json::from_str::<CreateSandbox>(text).expect("a body").fingerprint();
+        let wishes = fingerprint(r#"{"cpu": 1, "env": {"A": "1", "B": "2"}, "labels": {}}"#);
+        assert_eq!(
+            wishes,
+            fingerprint(r#"{"labels":{},"name":null,"env":{"B":"2","A":"1"},"cpu":1,"target":"us"}"#)
+        );
+        for other in [r#"{"cpu": 2}"#, r#"{"cpu": 1, "env": {"A": "2", "B": "1"}, "labels": {}}"#, "{}"] {
+            assert_ne!(wishes, fingerprint(other), "{other}");
+        }
     }
 
     #[test]

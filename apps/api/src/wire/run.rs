@@ -85,7 +85,7 @@ impl RunCommand {
             network: Network::None,
         };
         Ok(RunOrder {
-            sandbox: NewSandbox { name: None, config },
+            sandbox: NewSandbox { name: None, config, created_by: None, idempotency: None },
             command: StreamRequest { command, argv, cwd, timeout, envs: None },
         })
     }

@@ -1,5 +1,6 @@
 //! The ledger of sandboxes, as the core sees it.
 
+use crate::admission::{Admitted, Idempotency, NotAdmitted};
 use crate::id::{OrganizationId, SandboxId};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
@@ -12,10 +13,12 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait SandboxRepository: Send + Sync {
-    /// Writes a new sandbox, its attempt and `event` in one transaction: the intent, before any effect.
-    async fn insert(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError>;
+    /// Writes a new sandbox, its attempt and its event in one transaction, before any effect. In the same transaction it
+    /// is admitted: however many come at once, no quota and no rate is exceeded, and no request has its effect twice.
+    async fn insert(&self, intent: &Intent) -> Result<Admitted, RepositoryError>;
 
-    /// Writes `sandbox` and `event` in one transaction, if the ledger still holds the generation before it.
+    /// Writes `sandbox` and `event` in one transaction, if the ledger still holds the generation before it, and where a
+    /// start was asked for, if the quotas admit it.
     async fn update(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError>;
 
     /// Notes that a sandbox was used. Not a change: no event, no new generation.
@@ -36,6 +39,20 @@ pub trait SandboxRepository: Send + Sync {
 
     /// Every sandbox of which something may still exist, for the reconciler.
     async fn all_living(&self) -> Result<Vec<Sandbox>, RepositoryError>;
+
+    /// Forgets the idempotency keys that have expired at `now`.
+    async fn purge_idempotency(&self, now: Timestamp) -> Result<(), RepositoryError>;
+}
+
+/// A sandbox that is asked for, with what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// What is to be.
+    pub sandbox: Sandbox,
+    /// What is noted of the request.
+    pub event: Event,
+    /// The request's name, where it is to have its effect once.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// What happened, for the log of events.
@@ -178,6 +195,9 @@ pub enum RepositoryError {
     /// A living sandbox of the organization has this name.
     #[error("the name is taken")]
     NameTaken,
+    /// A quota, a rate or an idempotency key is against it.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
     /// Somebody else changed the sandbox in between.
     #[error("the sandbox was changed in between")]
     Stale,
@@ -197,6 +217,7 @@ impl RepositoryError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NameTaken | Self::Stale => ErrorCode::Conflict,
+            Self::NotAdmitted(reason) => reason.code(),
             Self::BadCursor => ErrorCode::BadRequest,
             Self::Full(_) => ErrorCode::InsufficientStorage,
             Self::Broken(_) => ErrorCode::Internal,

@@ -3,10 +3,11 @@
 use super::change::chain;
 use super::deadline::{Deadline, bounded};
 use super::{Sandboxes, SandboxesError};
+use crate::admission::{Admitted, Idempotency, NotAdmitted, Rate};
 use crate::config::{SandboxConfig, SandboxName};
-use crate::id::{OrganizationId, SandboxId};
+use crate::id::{KeyId, OrganizationId, SandboxId};
 use crate::operation::Operation;
-use crate::ports::{EventKind, RepositoryError, SandboxInfo, ServiceError};
+use crate::ports::{EventKind, Intent, RepositoryError, SandboxInfo, ServiceError};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
 
@@ -20,25 +21,57 @@ pub struct NewSandbox {
     pub name: Option<SandboxName>,
     /// What it is to be.
     pub config: SandboxConfig,
+    /// The key that asks for it.
+    pub created_by: Option<KeyId>,
+    /// What the request is called, if it is to have its effect once however often it is sent.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What a create was answered with.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The sandbox as it is now.
+    pub sandbox: Sandbox,
+    /// Whether an earlier request of the same idempotency key made it.
+    pub replayed: bool,
+    /// How many more may be asked for soon, where there is a rate.
+    pub rate: Option<Rate>,
 }
 
 impl Sandboxes {
     /// Makes a sandbox and returns when it runs. After an error nothing of it is left, or what is left is deleted
     /// by the next recovery.
+    ///
+    /// An idempotency key that has made a sandbox already is answered with that sandbox; while its first request is
+    /// under way, the caller is told to ask again ([`NotAdmitted::KeyInUse`]).
     pub async fn create(
         &self,
         organization: OrganizationId,
         new: NewSandbox,
-    ) -> Result<Sandbox, SandboxesError> {
-        let intent = self.intent(organization, new)?;
-        let _claim = self.claims.hold(intent.id);
-        match self.ledger.sandboxes.insert(&intent, self.event(EventKind::Requested, None)).await {
-            Err(RepositoryError::NameTaken) => {
-                return Err(SandboxesError::NameTaken(intent.name.to_string()));
+    ) -> Result<Created, SandboxesError> {
+        let (event, idempotency) = (self.event(EventKind::Requested, None), new.idempotency.clone());
+        let intent = Intent { sandbox: self.intent(organization, new)?, event, idempotency };
+        let _claim = self.claims.hold(intent.sandbox.id);
+        match self.ledger.sandboxes.insert(&intent).await {
+            Ok(Admitted { rate }) => {
+                let sandbox = self.make(intent.sandbox).await?;
+                Ok(Created { sandbox, replayed: false, rate })
             }
-            other => other?,
+            Err(RepositoryError::NameTaken) => {
+                Err(SandboxesError::NameTaken(intent.sandbox.name.to_string()))
+            }
+            Err(RepositoryError::NotAdmitted(NotAdmitted::KeyInUse(id))) => self.replay(id).await,
+            Err(other) => Err(other.into()),
         }
-        self.make(intent).await
+    }
+
+    /// The sandbox that an earlier request made. Where that is not delivered, or deleted since this was asked, asking
+    /// again tells which.
+    async fn replay(&self, id: SandboxId) -> Result<Created, SandboxesError> {
+        let found = self.ledger.sandboxes.living(id).await?;
+        let delivered = found.filter(|s| s.desired != Desired::Deleted && s.observed != Observed::Pending);
+        let sandbox = delivered.ok_or(SandboxesError::NotAdmitted(NotAdmitted::KeyInUse(id)))?;
+        Ok(Created { sandbox, replayed: true, rate: None })
     }
 
     /// Makes what is intended, by as many attempts as it takes and its caller's time allows. Exactly one is delivered:
@@ -66,6 +99,7 @@ impl Sandboxes {
         Ok(Sandbox {
             id,
             organization,
+            created_by: new.created_by,
             name,
             config: new.config,
             provider: self.provider.kind,

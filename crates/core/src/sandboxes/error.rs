@@ -1,5 +1,6 @@
 //! Why a verb of the facade failed.
 
+use crate::admission::NotAdmitted;
 use crate::config::InvalidConfig;
 use crate::ports::{RepositoryError, ServiceError};
 use sandgate_shared::ErrorCode;
@@ -19,6 +20,9 @@ pub enum SandboxesError {
     /// Not from the state it is in; the text says what may be done.
     #[error("{0}")]
     WrongState(String),
+    /// A quota, a rate or an idempotency key is against it.
+    #[error(transparent)]
+    NotAdmitted(NotAdmitted),
     /// The request asks for something impossible.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
@@ -35,6 +39,7 @@ impl From<RepositoryError> for SandboxesError {
         match error {
             // Whoever was first is at work on it.
             RepositoryError::Stale => Self::Busy,
+            RepositoryError::NotAdmitted(reason) => Self::NotAdmitted(reason),
             other => Self::Ledger(other),
         }
     }
@@ -47,6 +52,7 @@ impl SandboxesError {
             Self::NotFound => ErrorCode::NotFound,
             Self::NameTaken(_) | Self::Busy => ErrorCode::Conflict,
             Self::WrongState(_) | Self::Invalid(_) => ErrorCode::BadRequest,
+            Self::NotAdmitted(reason) => reason.code(),
             Self::Provider(error) => error.code(),
             Self::Ledger(error) => error.code(),
         }

@@ -1,7 +1,7 @@
 //! Why a ledger was not opened, and what `SQLite`'s refusals mean to the core.
 
 use rusqlite::ErrorCode;
-use sandgate_core::RepositoryError;
+use sandgate_core::{NotAdmitted, RepositoryError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,6 +68,8 @@ pub enum OpenError {
 pub(super) enum WriteError {
     /// A living sandbox has the name.
     NameTaken,
+    /// A quota, a rate or an idempotency key is against it.
+    NotAdmitted(NotAdmitted),
     /// The row is of another generation.
     Stale,
     /// `SQLite` refused.
@@ -82,10 +84,17 @@ impl From<rusqlite::Error> for WriteError {
     }
 }
 
+impl From<NotAdmitted> for WriteError {
+    fn from(reason: NotAdmitted) -> Self {
+        Self::NotAdmitted(reason)
+    }
+}
+
 impl From<WriteError> for RepositoryError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::NameTaken => Self::NameTaken,
+            WriteError::NotAdmitted(reason) => Self::NotAdmitted(reason),
             WriteError::Stale => Self::Stale,
             WriteError::Database(error) => database(Arc::new(error)),
             WriteError::Unsealable => Self::Broken("the environment cannot be sealed".into()),

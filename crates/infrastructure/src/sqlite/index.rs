@@ -108,6 +108,11 @@ impl Index {
         ids.iter().filter_map(|id| self.sandboxes.get(id).cloned()).collect()
     }
 
+    /// Looks at every sandbox of `organization`, in no order.
+    pub(super) fn each_of(&self, organization: OrganizationId, look: impl FnMut(&Sandbox)) {
+        self.sandboxes.values().map(Arc::as_ref).filter(|s| s.organization == organization).for_each(look);
+    }
+
     /// Every sandbox, in no order.
     pub(super) fn all(&self) -> Vec<Arc<Sandbox>> {
         self.sandboxes.values().cloned().collect()

@@ -2,8 +2,11 @@
 
 use rusqlite_migration::{M, Migrations};
 
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema.sql")), M::up(concat!(include_str!("format_2/reconciler.sql")))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    // Format 2: one file for each idea.
+    M::up(concat!(include_str!("format_2/reconciler.sql"), include_str!("format_2/quotas.sql"))),
+];
 
 /// Leads from any released format to the latest.
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

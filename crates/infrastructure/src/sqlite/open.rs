@@ -4,6 +4,7 @@ use super::error::OpenError;
 use super::files::{APPLICATION_ID, Files};
 use super::index::Index;
 use super::migrations::{MIGRATIONS, SUPPORTED};
+use super::quotas;
 use super::rows::{self, ReadError};
 use super::seal::Seal;
 use super::timeline;
@@ -90,6 +91,11 @@ impl Opening<'_> {
             return Err(self.files.failed("opened")("its filesystem cannot hold a write-ahead log"));
         }
         MIGRATIONS.to_latest(&mut writer).map_err(self.files.failed("brought to the latest format"))?;
+        if quotas::recount(&writer).map_err(|e| self.refused(e))? {
+            tracing::warn!(
+                "what the ledger says is reserved was not what its sandboxes take; it was counted anew"
+            );
+        }
         Ok(writer)
     }
 

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 
 /// Makes the row.
 pub(super) const INSERT: &str = "
-    INSERT INTO sandbox (id, organization_id, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
+    INSERT INTO sandbox (id, organization_id, created_by, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
         generation, created_at, updated_at, last_activity_at, deleted_at,
         ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
-    VALUES (:id, :organization_id, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
+    VALUES (:id, :organization_id, :created_by, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
         :generation, :created_at, :updated_at, :last_activity_at, :deleted_at,
         :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)";
@@ -26,11 +26,11 @@ pub(super) const INSERT: &str = "
 /// Replaces the row if it is of the generation before. A change was made from what was read a while ago, so it never
 /// takes back a later use.
 pub(super) const UPDATE: &str = "
-    UPDATE sandbox SET (organization_id, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
+    UPDATE sandbox SET (organization_id, created_by, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
         generation, created_at, updated_at, last_activity_at, deleted_at,
         ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
-    = (:organization_id, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
+    = (:organization_id, :created_by, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
         :generation, :created_at, :updated_at, max(last_activity_at, :last_activity_at), :deleted_at,
         :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)
@@ -53,6 +53,7 @@ pub(super) fn write(
     let met = statement.execute(named_params! {
         ":id": row.id.to_string(),
         ":organization_id": row.organization.to_string(),
+        ":created_by": row.created_by.map(|key| key.to_string()),
         ":name": row.name.as_str(),
         ":snapshot": row.config.snapshot.as_ref().map(SnapshotName::as_str),
         ":user": row.config.user.as_ref().map(UserName::as_str),
@@ -150,6 +151,7 @@ fn sandbox(row: &Row<'_>, env: Env) -> rusqlite::Result<Sandbox> {
     Ok(Sandbox {
         id: text(row, "id", str::parse)?,
         organization: text(row, "organization_id", str::parse)?,
+        created_by: optional(row, "created_by", str::parse)?,
         name: text(row, "name", |name| SandboxName::parse(name))?,
         config: config(row, env)?,
         provider: word(row, "provider")?,

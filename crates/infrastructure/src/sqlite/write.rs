@@ -4,17 +4,18 @@ use super::error::WriteError;
 use super::index::Index;
 use super::rows;
 use super::seal::Seal;
-use super::{agenda, timeline};
+use super::{agenda, idempotency, quotas, timeline};
 use rusqlite::{Connection, named_params, params};
 use sandgate_core::{
-    Abandoned, Anchor, ApiKey, Desired, Event, InstanceId, KeyHash, Observed, Sandbox, SandboxId, Timestamp,
+    Abandoned, Admitted, Anchor, ApiKey, Desired, Event, EventKind, InstanceId, Intent, KeyHash, Observed,
+    Quotas, Reserved, Sandbox, SandboxId, Timestamp,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// One write, whole or not at all.
 pub(super) enum Write {
     /// A new sandbox.
-    Insert(Arc<Sandbox>, Event),
+    Insert(Arc<Intent>),
     /// A change of one.
     Update(Arc<Sandbox>, Event),
     /// A use of one.
@@ -29,6 +30,8 @@ pub(super) enum Write {
     Shift(i64, Anchor),
     /// That a ledger from a backup is the right one.
     Trust,
+    /// The end of idempotency keys that have expired at this moment.
+    Purge(Timestamp),
 }
 
 /// What every write needs.
@@ -37,47 +40,84 @@ pub(super) struct Context {
     pub(super) instance: InstanceId,
     /// For the environments.
     pub(super) seal: Seal,
+    /// How much may be asked for.
+    pub(super) quotas: Arc<RwLock<Quotas>>,
 }
 
 impl Write {
     /// Carries it out on `connection`, inside a transaction of the caller's.
-    pub(super) fn execute(&self, connection: &Connection, context: &Context) -> Result<(), WriteError> {
+    pub(super) fn execute(&self, connection: &Connection, context: &Context) -> Result<Admitted, WriteError> {
+        let written = |()| Admitted::default();
         match self {
-            Self::Insert(sandbox, event) => {
-                rows::write(connection, rows::INSERT, &context.seal, sandbox)?;
-                record(connection, &context.instance, sandbox, event)
-            }
+            Self::Insert(intent) => insert(connection, context, intent),
             Self::Update(sandbox, event) => {
                 if rows::write(connection, rows::UPDATE, &context.seal, sandbox)? == 0 {
                     return Err(WriteError::Stale);
                 }
-                record(connection, &context.instance, sandbox, event)
+                admit_start(connection, context, sandbox, event)?;
+                record(connection, &context.instance, sandbox, event).map(written)
             }
-            Self::Touch(id, at) => Ok(touch(connection, *id, *at)?),
-            Self::Key(key, hash) => Ok(insert_key(connection, key, hash)?),
-            Self::Abandoned(abandoned) => Ok(agenda::note(connection, abandoned)?),
-            Self::Anchor(anchor) => Ok(timeline::set_anchor(connection, anchor)?),
+            Self::Touch(id, at) => Ok(touch(connection, *id, *at).map(written)?),
+            Self::Key(key, hash) => Ok(insert_key(connection, key, hash).map(written)?),
+            Self::Abandoned(abandoned) => Ok(agenda::note(connection, abandoned).map(written)?),
+            Self::Anchor(anchor) => Ok(timeline::set_anchor(connection, anchor).map(written)?),
             Self::Shift(millis, anchor) => {
                 timeline::set_anchor(connection, anchor)?;
-                Ok(timeline::shift(connection, *millis)?)
+                Ok(timeline::shift(connection, *millis).map(written)?)
             }
-            Self::Trust => Ok(agenda::trust(connection)?),
+            Self::Trust => Ok(agenda::trust(connection).map(written)?),
+            Self::Purge(now) => Ok(idempotency::purge(connection, *now).map(written)?),
         }
     }
 
     /// Makes the index agree, once it is on disk.
     pub(super) fn publish(&self, index: &mut Index) {
         match self {
-            Self::Insert(sandbox, _) | Self::Update(sandbox, _) => index.put(sandbox.clone()),
+            Self::Insert(intent) => index.put(Arc::new(intent.sandbox.clone())),
+            Self::Update(sandbox, _) => index.put(sandbox.clone()),
             Self::Touch(id, at) => index.touch(*id, *at),
             Self::Key(key, hash) => index.put_key(*key, *hash),
-            Self::Abandoned(_) | Self::Trust => {}
+            Self::Abandoned(_) | Self::Trust | Self::Purge(_) => {}
             Self::Anchor(anchor) => index.put_anchor(*anchor),
             Self::Shift(millis, anchor) => {
                 index.put_anchor(*anchor);
                 index.shift(*millis);
             }
         }
+    }
+}
+
+impl Context {
+    fn quotas(&self) -> std::sync::RwLockReadGuard<'_, Quotas> {
+        self.quotas.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it may be asked for is found out before the row is written where an answer stands already, and after that
+/// where it is one of those that are counted.
+fn insert(connection: &Connection, context: &Context, intent: &Intent) -> Result<Admitted, WriteError> {
+    let Intent { sandbox, event, .. } = intent;
+    idempotency::admit(connection, intent)?;
+    rows::write(connection, rows::INSERT, &context.seal, sandbox)?;
+    let admitted = quotas::admit_rate(connection, &context.quotas(), sandbox)?;
+    quotas::admit(connection, &context.quotas(), sandbox, Reserved::of(sandbox))?;
+    idempotency::note(connection, intent)?;
+    record(connection, &context.instance, sandbox, event)?;
+    Ok(admitted)
+}
+
+/// A start that was asked for takes more. One that was only seen is a fact, and no quota can be against it.
+fn admit_start(
+    connection: &Connection,
+    context: &Context,
+    sandbox: &Sandbox,
+    event: &Event,
+) -> Result<(), WriteError> {
+    match event.kind {
+        EventKind::StartRequested => {
+            quotas::admit(connection, &context.quotas(), sandbox, Reserved::of_start(sandbox))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::{WriteError, database};
 use super::index::Index;
 use super::write::{Context, Write};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use sandgate_core::RepositoryError;
+use sandgate_core::{Admitted, RepositoryError};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -16,7 +16,7 @@ const QUEUE: usize = 256;
 /// How many writes share one transaction at the most.
 const GROUP: usize = 64;
 
-type Outcome = Result<(), RepositoryError>;
+type Outcome = Result<Admitted, RepositoryError>;
 
 /// A hand on the thread, which ends with it.
 pub(super) struct Writer {
@@ -127,7 +127,7 @@ impl Desk {
 fn alone(transaction: &mut Transaction<'_>, write: &Write, context: &Context) -> rusqlite::Result<Outcome> {
     let savepoint = transaction.savepoint()?;
     match write.execute(&savepoint, context) {
-        Ok(()) => savepoint.commit().map(Ok),
+        Ok(admitted) => savepoint.commit().map(|()| Ok(admitted)),
         Err(WriteError::Database(error)) if savepoint.is_autocommit() => Err(error),
         Err(error) => {
             savepoint.finish()?;
@@ -150,7 +150,11 @@ mod tests {
         let count: i64 = writer.pragma_query_value(None, "page_count", |row| row.get(0)).expect("page count");
         writer.pragma_update(None, "max_page_count", count + pages).expect("limit");
         let index = Arc::new(RwLock::new(index));
-        (Writer::start(writer, Context { instance, seal }, index.clone()).expect("start"), index)
+        (
+            Writer::start(writer, Context { instance, seal, quotas: Arc::default() }, index.clone())
+                .expect("start"),
+            index,
+        )
     }
 
     fn key(n: u64) -> (KeyHash, Write) {
@@ -176,7 +180,7 @@ mod tests {
         let kept = open::open(dir.path()).expect("open again").index;
         let index = index.read().expect("no panic");
         for (hash, outcome) in &outcomes {
-            assert!(matches!(outcome, Ok(()) | Err(RepositoryError::Full(_))), "{outcome:?}");
+            assert!(matches!(outcome, Ok(_) | Err(RepositoryError::Full(_))), "{outcome:?}");
             assert_eq!(index.key(*hash).is_some(), outcome.is_ok(), "in memory");
             assert_eq!(kept.key(*hash).is_some(), outcome.is_ok(), "on disk");
         }

@@ -1,9 +1,7 @@
 //! What is left of a ledger whose process is killed, or whose log is torn, in the middle of a write.
 
-use crate::rig::{Rig, event, sandbox_of};
-use sandgate_core::{
-    ApiKey, EventKind, KeyHash, KeyId, KeyRepository, OrganizationId, SandboxId, SandboxRepository,
-};
+use crate::rig::{Rig, intent, sandbox_of};
+use sandgate_core::{ApiKey, KeyHash, KeyId, KeyRepository, OrganizationId, SandboxId, SandboxRepository};
 use sandgate_infrastructure::sqlite::SqliteLedger;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -76,7 +74,7 @@ async fn write_for_ever(dir: &Path) {
 async fn write_and_say_so(ledger: SqliteLedger, organization: OrganizationId) {
     loop {
         let sandbox = sandbox_of(organization, &SandboxId::random().to_string());
-        ledger.insert(&sandbox, event(EventKind::Requested)).await.expect("insert");
+        ledger.insert(&intent(&sandbox)).await.expect("insert");
         let line = format!("\n{ACKNOWLEDGED}{}\n", sandbox.id);
         std::io::stdout().write_all(line.as_bytes()).expect("a pipe");
     }

@@ -160,7 +160,7 @@ fn a_directory_that_is_not_there_is_named() {
 #[tokio::test]
 async fn the_database_is_strict_and_writes_ahead() {
     let rig = Rig::new().await;
-    let loose = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' AND NOT strict";
+    let loose = "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND NOT strict";
     assert_eq!(rig.count(loose), 0);
     let mode: String = rig.look().pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("mode");
     assert_eq!(mode, "wal");

@@ -1,7 +1,7 @@
 //! A ledger in a directory of its own, and sandboxes to put into it.
 
 use sandgate_core::{
-    ApiKey, Desired, EnvName, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, Observed,
+    ApiKey, Desired, EnvName, Event, EventKind, Intent, KeyHash, KeyId, KeyRepository, Labels, Observed,
     OrganizationId, ProviderKind, RepositoryError, ResourceLimits, Sandbox, SandboxConfig, SandboxId,
     SandboxName, SandboxRepository, Timestamp,
 };
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     pub(crate) async fn insert(&self, sandbox: &Sandbox) -> Result<(), RepositoryError> {
-        self.ledger.insert(sandbox, event(EventKind::Requested)).await
+        self.ledger.insert(&intent(sandbox)).await.map(drop)
     }
 
     /// Writes a new sandbox of this name.
@@ -99,6 +99,7 @@ pub(crate) fn sandbox_of(organization: OrganizationId, name: &str) -> Sandbox {
     Sandbox {
         id: SandboxId::random(),
         organization,
+        created_by: None,
         name: SandboxName::parse(name).expect("a name"),
         config: SandboxConfig::new(ResourceLimits::default().default),
         provider: ProviderKind::Container,
@@ -116,6 +117,11 @@ pub(crate) fn sandbox_of(organization: OrganizationId, name: &str) -> Sandbox {
         archive_due: false,
         destroy_at: None,
     }
+}
+
+/// That `sandbox` is asked for.
+pub(crate) fn intent(sandbox: &Sandbox) -> Intent {
+    Intent { sandbox: sandbox.clone(), event: event(EventKind::Requested), idempotency: None }
 }
 
 /// `sandbox` after a change, one generation on.

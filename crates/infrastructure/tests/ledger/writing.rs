@@ -1,6 +1,6 @@
 //! What is written stays written, once, and by whoever was first.
 
-use crate::rig::{Rig, at, env, event, labels, next};
+use crate::rig::{Rig, at, env, event, intent, labels, next};
 use sandgate_core::{
     Abandoned, Agenda, Attempt, Desired, EventKind, Handle, Intervals, Observed, Operation, RepositoryError,
     Resources, Sandbox, SandboxRepository, SnapshotName, UserName,
@@ -152,9 +152,7 @@ async fn of_many_who_want_a_name_one_gets_it() {
     let mut racers = JoinSet::new();
     for _ in 0..50 {
         let (ledger, sandbox) = (rig.ledger.clone(), rig.sandbox("wanted"));
-        racers.spawn(
-            async move { ledger.insert(&sandbox, event(EventKind::Requested)).await.map(|()| sandbox) },
-        );
+        racers.spawn(async move { ledger.insert(&intent(&sandbox)).await.map(|_| sandbox) });
     }
     let mut winners = Vec::new();
     for outcome in racers.join_all().await {
@@ -283,7 +281,7 @@ async fn many_writers_share_commits_and_see_what_they_wrote() {
         let (ledger, organization) = (rig.ledger.clone(), rig.organization);
         let sandbox = rig.sandbox(&format!("sandbox-{n}"));
         writers.spawn(async move {
-            ledger.insert(&sandbox, event(EventKind::Requested)).await.expect("insert");
+            ledger.insert(&intent(&sandbox)).await.expect("insert");
             let found = ledger.find(organization, sandbox.name.as_str()).await.expect("find");
             assert_eq!(found, Some(sandbox));
         });

@@ -5,8 +5,8 @@ use crate::meddling::fails_if;
 use crate::rig::{Rig, failure, named, red, set_labels_at, unknown_outcome};
 use sandgate_core::mocks::{MockSandboxRepository, MockSandboxService};
 use sandgate_core::{
-    Desired, NewSandbox, Observed, Recovery, RepositoryError, SandboxesError, ServiceError, SnapshotName,
-    Swept,
+    Admitted, Desired, NewSandbox, Observed, Recovery, RepositoryError, SandboxesError, ServiceError,
+    SnapshotName, Swept,
 };
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn what_was_created_runs_and_is_found_by_id_and_name() {
 async fn a_sandbox_without_a_name_is_called_by_its_id() {
     let rig = Rig::new().await;
     let new = NewSandbox { name: None, ..named("unused") };
-    let created = rig.sandboxes.create(rig.organization, new).await.expect("create");
+    let created = rig.sandboxes.create(rig.organization, new).await.expect("create").sandbox;
     assert_eq!(created.name.as_str(), created.id.to_string());
     rig.finish().await;
 }
@@ -114,7 +114,7 @@ async fn what_a_failed_create_cannot_delete_is_deleted_by_the_next_recovery() {
 async fn what_cannot_be_written_down_does_not_run() {
     let rig = Rig::new().await;
     let mut ledger = MockSandboxRepository::new();
-    ledger.expect_insert().once().returning(|_, _| Ok(()));
+    ledger.expect_insert().once().returning(|_| Ok(Admitted::default()));
     ledger.expect_update().returning(|_, _| Err(RepositoryError::Full("no room".into())));
     let sandboxes = rig.over_ledger(ledger);
     let failed = sandboxes.create(rig.organization, named("one")).await.expect_err("no room");
@@ -126,7 +126,7 @@ async fn what_cannot_be_written_down_does_not_run() {
 async fn what_cannot_be_intended_is_not_asked_for() {
     let rig = Rig::new().await;
     let mut ledger = MockSandboxRepository::new();
-    ledger.expect_insert().once().returning(|_, _| Err(RepositoryError::Full("no room".into())));
+    ledger.expect_insert().once().returning(|_| Err(RepositoryError::Full("no room".into())));
     let sandboxes = rig.over_ledger(ledger);
     sandboxes.create(rig.organization, named("one")).await.expect_err("no room");
     assert_eq!(rig.service.held(), 0);
@@ -138,7 +138,7 @@ async fn labels_set_during_a_create_are_kept_and_so_is_the_sandbox() {
     let rig = Rig::new().await;
     let (facade, organization) = (rig.sandboxes.clone(), rig.organization);
     let sandboxes = rig.meddling(move |now| set_labels_at(AfterCreate, now, &facade, organization));
-    let created = sandboxes.create(organization, named("one")).await.expect("create");
+    let created = sandboxes.create(organization, named("one")).await.expect("create").sandbox;
     assert_eq!((created.observed, &created.config.labels), (Observed::Started, &red()));
     assert_eq!(rig.get("one").await.expect("found"), created);
     rig.finish().await;

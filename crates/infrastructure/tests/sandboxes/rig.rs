@@ -62,7 +62,7 @@ impl Rig {
     }
 
     pub(crate) async fn created(&self, name: &str) -> Sandbox {
-        self.sandboxes.create(self.organization, named(name)).await.expect("create")
+        self.sandboxes.create(self.organization, named(name)).await.expect("create").sandbox
     }
 
     pub(crate) async fn get(&self, id_or_name: &str) -> Result<Sandbox, SandboxesError> {
@@ -111,7 +111,12 @@ impl Rig {
 
 pub(crate) fn named(name: &str) -> NewSandbox {
     let config = SandboxConfig::new(ResourceLimits::default().default);
-    NewSandbox { name: Some(SandboxName::parse(name).expect("a name")), config }
+    NewSandbox {
+        name: Some(SandboxName::parse(name).expect("a name")),
+        config,
+        created_by: None,
+        idempotency: None,
+    }
 }
 
 pub(crate) fn failure() -> ServiceError {

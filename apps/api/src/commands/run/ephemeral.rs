@@ -39,6 +39,7 @@ impl Ephemeral {
             snapshots: BTreeMap::new(),
             max_lifetime: None,
             limits: ResourceLimits::default(),
+            quotas: sandgate_core::Quotas::default(),
             allow_unenforced_limits,
         };
         let app = App::build(config).await.context(

@@ -1,14 +1,17 @@
-//! A provider whose sandboxes are entries in a map.
+//! A provider whose sandboxes are entries in a world.
 
 use super::shell;
+use super::world::{Held, World};
 use async_trait::async_trait;
 use sandgate_core::{
-    Attempt, Change, Command, CommandResult, ExternalName, Found, Handle, InstanceId, Inventory, Observed,
+    Attempt, Change, Command, CommandResult, ExternalName, Found, InstanceId, Inventory, Observed,
     SandboxConfig, SandboxInfo, SandboxRef, SandboxService, ServiceError, Sighting, SnapshotName, StartStop,
     ToolboxAccess, ToolboxAddress, Watch,
 };
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Keeps every promise of [`SandboxService`], and runs nothing. Clones share their sandboxes.
@@ -16,27 +19,19 @@ use tokio::sync::Notify;
 pub struct MemorySandboxService {
     instance: InstanceId,
     snapshots: BTreeSet<SnapshotName>,
-    host: Arc<Mutex<Host>>,
+    world: Arc<World>,
     changed: Arc<Notify>,
-}
-
-/// What all instances of a host hold, by external name.
-#[derive(Debug, Default)]
-struct Host {
-    sandboxes: HashMap<ExternalName, Held>,
-    made: u64,
-}
-
-#[derive(Debug)]
-struct Held {
-    handle: Handle,
-    running: bool,
 }
 
 impl MemorySandboxService {
     /// A provider on a host of its own, without snapshots: only the default one is known.
     pub fn new(instance: InstanceId) -> Self {
-        Self { instance, snapshots: BTreeSet::new(), host: Arc::default(), changed: Arc::default() }
+        Self::in_world(instance, World::default())
+    }
+
+    /// The same, on a host that holds this.
+    pub fn in_world(instance: InstanceId, world: World) -> Self {
+        Self { instance, snapshots: BTreeSet::new(), world: Arc::new(world), changed: Arc::default() }
     }
 
     /// The same, with these snapshots.
@@ -51,59 +46,103 @@ impl MemorySandboxService {
         Self { instance, ..self.clone() }
     }
 
+    /// What the host holds.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
     /// How many sandboxes the host holds, of every installation: what a test must not leave behind.
+    ///
+    /// # Panics
+    /// Where its folder cannot be read, as all that turn the world by hand.
     pub fn held(&self) -> usize {
-        self.host().sandboxes.len()
+        self.world.all().expect(READABLE).len()
     }
 
     /// Ends a sandbox's processes behind everybody's back, as a crash does. Its files stay.
+    ///
+    /// # Panics
+    /// Where the world's folder cannot be written.
     pub fn crash(&self, attempt: &Attempt) {
-        if let Some(held) = self.host().sandboxes.get_mut(&self.name(attempt)) {
-            held.running = false;
-        }
+        self.world.turn(self.name(attempt).as_str(), false).expect(READABLE);
         self.changed.notify_one();
     }
 
     /// Loses a sandbox behind everybody's back.
+    ///
+    /// # Panics
+    /// Where the world's folder cannot be written.
     pub fn lose(&self, attempt: &Attempt) {
-        self.host().sandboxes.remove(&self.name(attempt));
+        self.world.remove(self.name(attempt).as_str(), Duration::ZERO).expect(READABLE);
         self.changed.notify_one();
     }
 
     /// Loses them all, of every installation, as a wiped disk does.
+    ///
+    /// # Panics
+    /// Where the world's folder cannot be written.
     pub fn lose_all(&self) {
-        self.host().sandboxes.clear();
+        for name in self.world.all().expect(READABLE).keys() {
+            self.world.remove(name, Duration::ZERO).expect(READABLE);
+        }
     }
 
-    fn name(&self, attempt: &Attempt) -> ExternalName {
+    pub(super) fn name(&self, attempt: &Attempt) -> ExternalName {
         attempt.external_name(&self.instance)
     }
 
-    fn host(&self) -> MutexGuard<'_, Host> {
-        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    /// As [`SandboxService::create`]. The provider does not tell of the sandbox for as long as it is hidden.
+    pub(super) fn make(
+        &self,
+        attempt: &Attempt,
+        config: &SandboxConfig,
+        hidden: Duration,
+    ) -> Result<SandboxInfo, ServiceError> {
+        self.check(config)?;
+        self.world.make(self.name(attempt).as_str(), hidden).map(info).map_err(unreachable)
     }
 
-    fn observed(&self, at: &SandboxRef) -> Observed {
-        match self.host().get(&self.name(&at.attempt), at) {
-            None => Observed::Absent,
-            Some(held) => held.observed(),
+    /// As [`SandboxService::create`], but nothing of it is there before the delay is over, not even after a restart.
+    pub(super) fn make_later(
+        &self,
+        attempt: &Attempt,
+        config: &SandboxConfig,
+        delay: Duration,
+    ) -> Result<(), ServiceError> {
+        self.check(config)?;
+        self.world.make_later(self.name(attempt).as_str(), delay).map_err(unreachable)
+    }
+
+    /// As [`SandboxService::delete`]. Lists tell of the sandbox for a while longer.
+    pub(super) fn remove(&self, at: &SandboxRef, listed: Duration) -> Result<(), ServiceError> {
+        match self.meant(at)? {
+            Some(_) => self.world.remove(self.name(&at.attempt).as_str(), listed).map_err(unreachable),
+            None => Ok(()),
         }
     }
-}
 
-impl Host {
+    fn check(&self, config: &SandboxConfig) -> Result<(), ServiceError> {
+        match &config.snapshot {
+            Some(unknown) if !self.snapshots.contains(unknown) => {
+                Err(ServiceError::UnknownSnapshot(unknown.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The sandbox of that name, unless the caller means another by its handle.
-    fn get(&mut self, name: &ExternalName, at: &SandboxRef) -> Option<&mut Held> {
-        let held = self.sandboxes.get_mut(name)?;
-        at.handle.as_ref().is_none_or(|handle| *handle == held.handle).then_some(held)
+    fn meant(&self, at: &SandboxRef) -> Result<Option<Held>, ServiceError> {
+        let held = self.world.get(self.name(&at.attempt).as_str()).map_err(unreachable)?;
+        Ok(held.filter(|held| at.handle.as_ref().is_none_or(|handle| *handle == held.handle)))
     }
 
-    fn make(&mut self, name: ExternalName) -> SandboxInfo {
-        self.made += 1;
-        let new = Held { handle: Handle(format!("memory-{}", self.made)), running: true };
-        SandboxInfo { handle: self.sandboxes.entry(name).or_insert(new).handle.clone(), user: None }
+    fn observed(&self, at: &SandboxRef) -> Result<Observed, ServiceError> {
+        let told = self.meant(at)?.filter(|held| !self.world.is_hidden(held));
+        Ok(told.as_ref().map_or(Observed::Absent, Held::observed))
     }
 }
+
+const READABLE: &str = "the world's folder is there";
 
 impl Held {
     const fn observed(&self) -> Observed {
@@ -111,15 +150,18 @@ impl Held {
     }
 }
 
+fn info(held: Held) -> SandboxInfo {
+    SandboxInfo { handle: held.handle, user: None }
+}
+
+fn unreachable(error: io::Error) -> ServiceError {
+    ServiceError::Unreachable(error.into())
+}
+
 #[async_trait]
 impl SandboxService for MemorySandboxService {
     async fn create(&self, attempt: &Attempt, config: &SandboxConfig) -> Result<SandboxInfo, ServiceError> {
-        match &config.snapshot {
-            Some(unknown) if !self.snapshots.contains(unknown) => {
-                Err(ServiceError::UnknownSnapshot(unknown.to_string()))
-            }
-            _ => Ok(self.host().make(self.name(attempt))),
-        }
+        self.make(attempt, config, Duration::ZERO)
     }
 
     async fn execute_command(
@@ -127,53 +169,46 @@ impl SandboxService for MemorySandboxService {
         at: &SandboxRef,
         command: &Command,
     ) -> Result<CommandResult, ServiceError> {
-        match self.observed(at) {
-            Observed::Started => shell::run(command).await,
+        match self.meant(at)? {
+            Some(held) if held.running => shell::run(command).await,
             _ => Err(ServiceError::NotRunning),
         }
     }
 
     async fn status(&self, at: &SandboxRef) -> Result<Observed, ServiceError> {
-        Ok(self.observed(at))
+        self.observed(at)
     }
 
     async fn delete(&self, at: &SandboxRef) -> Result<(), ServiceError> {
-        let name = self.name(&at.attempt);
-        let mut host = self.host();
-        if host.get(&name, at).is_some() {
-            host.sandboxes.remove(&name);
-        }
-        Ok(())
+        self.remove(at, Duration::ZERO)
     }
 }
 
 #[async_trait]
 impl StartStop for MemorySandboxService {
     async fn start(&self, at: &SandboxRef, _config: &SandboxConfig) -> Result<SandboxInfo, ServiceError> {
-        let mut host = self.host();
-        let held = host.get(&self.name(&at.attempt), at);
-        let held = held.ok_or_else(|| ServiceError::Failed {
+        let held = self.meant(at)?.ok_or_else(|| ServiceError::Failed {
             operation: "start",
             source: "there is no sandbox of that name".into(),
         })?;
-        held.running = true;
-        Ok(SandboxInfo { handle: held.handle.clone(), user: None })
+        self.world.turn(self.name(&at.attempt).as_str(), true).map_err(unreachable)?;
+        Ok(info(held))
     }
 
     async fn stop(&self, at: &SandboxRef) -> Result<(), ServiceError> {
-        if let Some(held) = self.host().get(&self.name(&at.attempt), at) {
-            held.running = false;
+        match self.meant(at)? {
+            Some(_) => self.world.turn(self.name(&at.attempt).as_str(), false).map_err(unreachable),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 #[async_trait]
 impl Inventory for MemorySandboxService {
     async fn list(&self) -> Result<Vec<Found>, ServiceError> {
-        let host = self.host();
-        let ours = host.sandboxes.iter().filter_map(|(name, held)| {
-            let attempt = ExternalName::parse(name.as_str(), &self.instance)?;
+        let told = self.world.told().map_err(unreachable)?;
+        let ours = told.iter().filter_map(|(name, held)| {
+            let attempt = ExternalName::parse(name, &self.instance)?;
             Some(Found { attempt, observed: held.observed() })
         });
         Ok(ours.collect())
@@ -195,6 +230,6 @@ impl Watch for MemorySandboxService {
     }
 
     async fn examine(&self, at: &SandboxRef) -> Result<Sighting, ServiceError> {
-        Ok(Sighting { observed: self.observed(at), cause: None })
+        Ok(Sighting { observed: self.observed(at)?, cause: None })
     }
 }

@@ -13,6 +13,7 @@ mod program;
 mod sandbox;
 mod server;
 mod wait;
+mod world;
 
 pub mod raw;
 
@@ -22,6 +23,7 @@ pub use program::Program;
 pub use sandbox::{Outcome, Sandbox};
 pub use server::{Options, Server};
 pub use wait::{until, wait_until};
+pub use world::World;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -33,13 +33,7 @@ impl App {
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
-        let service = container_service(&config, &data_dir, &ledger)?;
-        let stakes = Stakes {
-            may_go_without: config.allow_unenforced_limits,
-            has_sandboxes: !ledger.all_living().await?.is_empty(),
-        };
-        let unenforced_limits = limits::check(&service, stakes).await?;
-        let provider = Provider::new(ProviderKind::Container, Arc::new(service));
+        let (provider, unenforced_limits) = provider(&config, &data_dir, &ledger).await?;
         let clock = Arc::new(SystemClock::new());
         let policy = Policy { max_lifetime: config.max_lifetime, ..Policy::default() };
         let sandboxes = Sandboxes::new(Ledger::new(ledger.clone()), provider, clock).with_policy(policy);
@@ -86,6 +80,25 @@ impl App {
             }
         }
     }
+}
+
+/// What runs the sandboxes, and the limits that it does not hold them to.
+async fn provider(
+    config: &Config,
+    data_dir: &DataDir,
+    ledger: &SqliteLedger,
+) -> anyhow::Result<(Provider, Vec<&'static str>)> {
+    #[cfg(debug_assertions)]
+    if let Some(modelled) = crate::test_world::provider(ledger.instance())? {
+        return Ok((modelled, Vec::new()));
+    }
+    let service = container_service(config, data_dir, ledger)?;
+    let stakes = Stakes {
+        may_go_without: config.allow_unenforced_limits,
+        has_sandboxes: !ledger.all_living().await?.is_empty(),
+    };
+    let unenforced_limits = limits::check(&service, stakes).await?;
+    Ok((Provider::new(ProviderKind::Container, Arc::new(service)), unenforced_limits))
 }
 
 fn container_service(

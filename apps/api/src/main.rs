@@ -17,6 +17,8 @@ mod relay;
 mod routes;
 mod run;
 mod tasks;
+#[cfg(debug_assertions)]
+mod test_world;
 mod toolbox_binary;
 mod upkeep;
 mod watch;

@@ -1,18 +1,23 @@
 //! How a provider is slow and what is wrong with it, and which call that befalls.
 
 use super::dice::Dice;
+use super::operation::Operation;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// What may befall the calls of a provider. The default is that nothing does.
 ///
-/// Written in one line, in any order: `seed=7 latency=5ms tail=200ms errors=0.02 lost=0.3 late=2s lag=300ms stuck=0.001`.
+/// Written in one line, in any order: `seed=7 latency=5ms tail=200ms errors=0.02 lost=0.3 late=2s lag=300ms stuck=0.001`,
+/// and `create=50ms` or another operation's name for what takes longer or less than the others.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Model {
     /// The same seed and the same calls lead to the same faults.
     pub seed: u64,
     /// What a call takes: between half of it and one and a half.
     pub latency: Duration,
+    /// What calls of one kind take instead.
+    pub latencies: BTreeMap<Operation, Duration>,
     /// What one call in twenty takes at most on top.
     pub tail: Duration,
     /// The share of calls that fail and do nothing.
@@ -83,18 +88,21 @@ impl Model {
             "late" => self.late = time(value)?,
             "lag" => self.lag = time(value)?,
             "stuck" => self.stuck = share(value)?,
-            _ => return None,
+            other => {
+                self.latencies.insert(Operation::parse(other)?, time(value)?);
+            }
         }
         Some(())
     }
 
     /// What befalls the n-th call of this kind for that object. It depends on nothing else, so neither on what happens
     /// at the same time.
-    pub(super) fn fate(&self, operation: &str, name: &str, asked: u64) -> Fate {
-        let dice = Dice::of(self.seed, &[operation.as_bytes(), name.as_bytes(), &asked.to_le_bytes()]);
+    pub(super) fn fate(&self, operation: Operation, name: &str, asked: u64) -> Fate {
+        let dice =
+            Dice::of(self.seed, &[operation.as_str().as_bytes(), name.as_bytes(), &asked.to_le_bytes()]);
         let failure = if dice.throw("how it fails") < 0.5 { Failure::Unreachable } else { Failure::Failed };
         Fate {
-            takes: self.takes(dice),
+            takes: self.takes(operation, dice),
             stuck: dice.throw("stuck") < self.stuck,
             error: (dice.throw("error") < self.errors).then_some(failure),
             lost: (dice.throw("lost") < self.lost).then(|| self.effect(dice)),
@@ -109,8 +117,9 @@ impl Model {
         }
     }
 
-    fn takes(&self, dice: Dice) -> Duration {
-        let base = self.latency.mul_f64(0.5 + dice.throw("latency"));
+    fn takes(&self, operation: Operation, dice: Dice) -> Duration {
+        let base = *self.latencies.get(&operation).unwrap_or(&self.latency);
+        let base = base.mul_f64(0.5 + dice.throw("latency"));
         let in_the_tail = dice.throw("tail") < 0.05;
         if in_the_tail { base + self.tail.mul_f64(dice.throw("how slow")) } else { base }
     }
@@ -133,12 +142,14 @@ mod tests {
 
     #[test]
     fn a_line_is_read_and_what_it_leaves_out_is_nothing() {
-        let model: Model = "seed=7 lost=0.3 latency=5ms tail=200ms errors=0.02 late=2s lag=300ms stuck=0.001"
-            .parse()
-            .expect("a model");
+        let model: Model =
+            "seed=7 lost=0.3 latency=5ms tail=200ms errors=0.02 late=2s lag=300ms stuck=0.001 create=1s"
+                .parse()
+                .expect("a model");
         let whole = Model {
             seed: 7,
             latency: Duration::from_millis(5),
+            latencies: BTreeMap::from([(Operation::Create, Duration::from_secs(1))]),
             tail: Duration::from_millis(200),
             errors: 0.02,
             lost: 0.3,
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_line_with_anything_else_is_refused_by_its_part() {
-        for part in ["lost=1.1", "lost=NaN", "latency=5", "seed=-1", "colour=red", "lag"] {
+        for part in ["lost=1.1", "lost=NaN", "latency=5", "seed=-1", "colour=red", "lag", "create=0.5"] {
             let error = format!("seed=1 {part}").parse::<Model>().expect_err(part);
             assert!(error.to_string().starts_with(&format!("`{part}`")), "{error}");
         }
@@ -161,13 +172,24 @@ mod tests {
     #[test]
     fn nothing_befalls_the_calls_of_a_sound_provider() {
         let sound = Fate { takes: Duration::ZERO, stuck: false, error: None, lost: None };
-        assert!((0..1_000).all(|asked| Model::default().fate("create", "sandgate-x", asked) == sound));
+        assert!(
+            (0..1_000).all(|asked| Model::default().fate(Operation::Create, "sandgate-x", asked) == sound)
+        );
+    }
+
+    #[test]
+    fn one_operation_may_take_longer_than_the_others() {
+        let model: Model = "latency=10ms create=1s".parse().expect("a model");
+        let takes = |operation| model.fate(operation, "sandgate-x", 1).takes.as_millis();
+        assert!((500..1_500).contains(&takes(Operation::Create)), "{}", takes(Operation::Create));
+        assert!((5..15).contains(&takes(Operation::Delete)), "{}", takes(Operation::Delete));
     }
 
     #[test]
     fn one_call_in_twenty_is_in_the_tail() {
         let model: Model = "latency=10ms tail=1s".parse().expect("a model");
-        let takes: Vec<_> = (0..2_000).map(|asked| model.fate("status", "sandgate-x", asked).takes).collect();
+        let takes: Vec<_> =
+            (0..2_000).map(|asked| model.fate(Operation::Status, "sandgate-x", asked).takes).collect();
         let slow = takes.iter().filter(|takes| **takes > Duration::from_millis(15)).count();
         assert!((60..140).contains(&slow), "{slow}");
         assert!(takes.iter().all(|takes| (5..1_016).contains(&takes.as_millis())));

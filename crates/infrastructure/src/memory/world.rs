@@ -119,6 +119,7 @@ impl World {
         if !listed.is_zero()
             && let Some(held) = self.get(name)?
         {
+            self.gone.remove(name)?;
             self.gone.put(name, Held { until: self.after(listed), ..held })?;
         }
         self.sandboxes.remove(name).map(drop)

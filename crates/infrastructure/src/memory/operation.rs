@@ -1,0 +1,86 @@
+//! What a provider is asked to do, and how often it was.
+
+use sandgate_core::Attempt;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// One kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Make a sandbox.
+    Create,
+    /// Start one that is stopped.
+    Start,
+    /// Stop one.
+    Stop,
+    /// End one.
+    Delete,
+    /// Run a command in one.
+    Execute,
+    /// Tell how one is.
+    Status,
+    /// Tell how one is, and why.
+    Examine,
+    /// Tell the way into one.
+    Enter,
+    /// Tell of all.
+    List,
+}
+
+impl Operation {
+    const ALL: [Self; 9] = [
+        Self::Create,
+        Self::Start,
+        Self::Stop,
+        Self::Delete,
+        Self::Execute,
+        Self::Status,
+        Self::Examine,
+        Self::Enter,
+        Self::List,
+    ];
+
+    /// The word for it, in a model and in errors.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+            Self::Execute => "execute",
+            Self::Status => "status",
+            Self::Examine => "examine",
+            Self::Enter => "enter",
+            Self::List => "list",
+        }
+    }
+
+    /// Whether a call may hang until it is released.
+    pub(super) const fn may_be_stuck(self) -> bool {
+        matches!(self, Self::Create | Self::Stop)
+    }
+
+    /// The operation of that word.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.as_str() == word)
+    }
+}
+
+/// How often what was asked about whose sandbox; a list is asked about nobody's.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Mutex<HashMap<Option<Attempt>, [u64; Operation::ALL.len()]>>);
+
+impl Asked {
+    /// Counts one more, and tells the number of it: 1 for the first.
+    pub(super) fn count(&self, operation: Operation, about: Option<Attempt>) -> u64 {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = &mut asked.entry(about).or_default()[operation as usize];
+        *times += 1;
+        *times
+    }
+
+    /// Begins anew for a sandbox that is gone, so that a server which runs for days does not grow.
+    pub(super) fn forget(&self, gone: Attempt) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Some(gone));
+    }
+}

@@ -1,6 +1,6 @@
 //! The real server on a modelled provider: what it promises must be true of a provider that is far away and fails.
 
-use sandgate_tests::{Server, World, until};
+use sandgate_tests::{Server, World, sandgate, until};
 use serde_json::{Value, json};
 
 fn states(list: &[Value]) -> Vec<&str> {
@@ -26,6 +26,17 @@ async fn sandboxes_of_a_modelled_provider_outlive_a_killed_server() {
     one.delete().await;
     two.delete().await;
     assert_eq!(world.sandboxes().len(), 0);
+}
+
+#[test]
+fn a_model_that_cannot_be_read_is_refused_with_its_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = sandgate(None);
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path().join("data"));
+    serve.env("SANDGATE_TEST_WORLD", folder.path()).env("SANDGATE_TEST_MODEL", "seed=7 lost=2");
+    let output = serve.output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("`lost=2` is no part of a model"), "{text}");
 }
 
 /// There is nothing inside to talk to, and that is said.

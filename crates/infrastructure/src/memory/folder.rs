@@ -130,6 +130,25 @@ mod tests {
     }
 
     #[test]
+    fn of_many_at_once_one_puts_and_one_removes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = || Folder::open(folder.path().to_owned()).expect("a shelf");
+        let at_once = |work: &(dyn Fn(usize) -> String + Sync)| {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || work(n))).collect();
+                threads.into_iter().map(|thread| thread.join().expect("a thread")).collect::<Vec<_>>()
+            })
+        };
+        for _ in 0..50 {
+            let put = |n: usize| shelf().put("sandgate-a", held(&n.to_string(), true)).expect("put").handle.0;
+            let handles = at_once(&put);
+            assert!(handles.iter().all(|handle| *handle == handles[0]), "{handles:?}");
+            let removed = at_once(&|_| shelf().remove("sandgate-a").expect("remove").to_string());
+            assert_eq!(removed.iter().filter(|removed| *removed == "true").count(), 1);
+        }
+    }
+
+    #[test]
     fn what_a_test_plants_is_there_and_what_it_garbles_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let shelf = Folder::open(folder.path().to_owned()).expect("a shelf");

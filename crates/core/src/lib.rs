@@ -21,9 +21,10 @@ pub use id::{Attempt, ExternalName, Handle, InstanceId, KeyId, OrganizationId, S
 #[cfg(feature = "testing")]
 pub use ports::mocks;
 pub use ports::{
-    ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found, Inventory, KeyHash,
-    KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository,
-    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress, Watch,
+    Actor, ApiKey, Change, Clock, Command, CommandResult, Event, EventHash, EventKind, EventQuery,
+    EventRepository, Found, Head, InvalidHead, Inventory, KeyHash, KeyRepository, ListQuery, Order, Page,
+    Recorded, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository, SandboxService, ServiceError,
+    Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress, Watch,
 };
 pub use sandbox::Sandbox;
 pub use sandboxes::{NewSandbox, Noted, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError};

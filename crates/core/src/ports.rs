@@ -1,12 +1,14 @@
 //! What the core needs from outside: providers, the ledger, the clock. Adapters implement these.
 
 mod clock;
+mod events;
 mod keys;
 mod repository;
 mod service;
 mod watch;
 
 pub use clock::Clock;
+pub use events::{Actor, EventHash, EventQuery, EventRepository, Head, InvalidHead, Recorded};
 pub use keys::{ApiKey, KeyHash, KeyRepository};
 pub use repository::{Event, EventKind, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey};
 pub use service::{
@@ -19,6 +21,7 @@ pub use watch::{Change, Sighting, Watch};
 #[cfg(feature = "testing")]
 pub mod mocks {
     pub use super::clock::MockClock;
+    pub use super::events::MockEventRepository;
     pub use super::keys::MockKeyRepository;
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};

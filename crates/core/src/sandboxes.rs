@@ -21,7 +21,7 @@ pub use watch::Noted;
 
 use crate::id::{OrganizationId, SandboxId};
 use crate::ports::{
-    Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, SandboxRepository, ServiceError,
+    Actor, Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, SandboxRepository, ServiceError,
     ToolboxAddress,
 };
 use crate::sandbox::Sandbox;
@@ -38,12 +38,19 @@ pub struct Sandboxes {
     ledger: Arc<dyn SandboxRepository>,
     provider: Provider,
     clock: Arc<dyn Clock>,
+    actor: Actor,
 }
 
 impl Sandboxes {
     /// A facade over `ledger` and `provider`.
     pub fn new(ledger: Arc<dyn SandboxRepository>, provider: Provider, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, provider, clock }
+        Self { ledger, provider, clock, actor: Actor::Server }
+    }
+
+    /// The same sandboxes, for somebody: what is done through it is recorded as this actor's doing.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
     }
 
     /// A sandbox by id or name.
@@ -107,6 +114,6 @@ impl Sandboxes {
     }
 
     fn event(&self, kind: EventKind, detail: Option<String>) -> Event {
-        Event { kind, at: self.clock.now(), detail }
+        Event { kind, at: self.clock.now(), actor: self.actor, detail }
     }
 }

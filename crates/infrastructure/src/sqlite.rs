@@ -3,13 +3,16 @@
 //! One thread writes and commits in groups; what lives is also kept in memory, where it is found; lists are read from
 //! the database beside the writer.
 
+mod audit;
 mod cursor;
 mod error;
+mod events;
 mod files;
 mod index;
 mod list;
 mod migrations;
 mod open;
+mod purge;
 mod readers;
 mod rows;
 mod seal;
@@ -17,7 +20,9 @@ mod words;
 mod write;
 mod writer;
 
+pub use audit::Audit;
 pub use error::OpenError;
+pub use purge::{Purged, Retention};
 
 use async_trait::async_trait;
 use index::Index;
@@ -25,8 +30,8 @@ use list::Selection;
 use open::{Opened, READERS};
 use readers::Readers;
 use sandgate_core::{
-    ApiKey, Event, InstanceId, KeyHash, KeyRepository, ListQuery, OrganizationId, Page, RepositoryError,
-    Sandbox, SandboxId, SandboxRepository, Timestamp,
+    ApiKey, Event, EventQuery, EventRepository, InstanceId, KeyHash, KeyRepository, ListQuery,
+    OrganizationId, Page, Recorded, RepositoryError, Sandbox, SandboxId, SandboxRepository, Timestamp,
 };
 use std::fs::File;
 use std::path::Path;
@@ -127,5 +132,17 @@ impl KeyRepository for SqliteLedger {
 
     async fn insert_key(&self, key: ApiKey, hash: KeyHash) -> Result<(), RepositoryError> {
         self.0.writer.write(Write::Key(key, hash)).await
+    }
+}
+
+#[async_trait]
+impl EventRepository for SqliteLedger {
+    async fn events(
+        &self,
+        organization: OrganizationId,
+        query: &EventQuery,
+    ) -> Result<Vec<Recorded>, RepositoryError> {
+        let query = query.clone();
+        self.0.readers.ask(move |connection| events::page(connection, organization, &query)).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Sandboxes, SandboxesError};
 use crate::id::Attempt;
-use crate::ports::{EventKind, Found, SandboxRef};
+use crate::ports::{Actor, EventKind, Found, SandboxRef};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed, Step, next_step};
 use std::collections::HashMap;
@@ -25,6 +25,10 @@ pub struct Recovery {
 impl Sandboxes {
     /// Compares the ledger with what the provider holds, and makes them agree. Run once, before anybody is served.
     pub async fn recover(&self) -> Result<Recovery, SandboxesError> {
+        self.by(Actor::Reconciler).recover_all().await
+    }
+
+    async fn recover_all(&self) -> Result<Recovery, SandboxesError> {
         let rows = self.ledger.all_living().await?;
         let mut found = self.found().await?;
         let mut report = Recovery::default();

@@ -1,6 +1,7 @@
 //! Ending sandboxes whose interval has run out, from rows alone: nothing is kept in memory that a restart would lose.
 
 use super::{Sandboxes, SandboxesError};
+use crate::ports::Actor;
 use crate::sandbox::Sandbox;
 use crate::state::{Observed, Request, Step, next_step};
 use crate::time::Timestamp;
@@ -10,13 +11,13 @@ impl Sandboxes {
     /// Stops what has not been used, and deletes what has been stopped, for longer than its intervals say. Returns
     /// how many were ended; one that cannot be ended now is tried again by the next call.
     pub async fn enforce_intervals(&self) -> Result<usize, SandboxesError> {
-        let now = self.clock.now();
+        let (timer, now) = (self.by(Actor::Timer), self.clock.now());
         let mut ended = 0;
         for sandbox in self.ledger.all_living().await? {
             let id = sandbox.id.to_string();
             let outcome = match due(&sandbox, now) {
-                Some(Request::Stop) => self.stop(sandbox.organization, &id).await,
-                Some(Request::Delete) => self.delete(sandbox.organization, &id).await,
+                Some(Request::Stop) => timer.stop(sandbox.organization, &id).await,
+                Some(Request::Delete) => timer.delete(sandbox.organization, &id).await,
                 Some(Request::Start) | None => continue,
             };
             ended += usize::from(outcome.is_ok());

@@ -1,11 +1,15 @@
 //! What can be written to the ledger, and how each kind is.
 
 use super::error::WriteError;
+use super::events;
 use super::index::Index;
+use super::purge;
 use super::rows;
 use super::seal::Seal;
 use rusqlite::{Connection, named_params, params};
-use sandgate_core::{ApiKey, Desired, Event, InstanceId, KeyHash, Observed, Sandbox, SandboxId, Timestamp};
+use sandgate_core::{
+    ApiKey, Desired, Event, Head, InstanceId, KeyHash, Observed, Sandbox, SandboxId, Timestamp,
+};
 use std::sync::Arc;
 
 /// One write, whole or not at all.
@@ -18,6 +22,10 @@ pub(super) enum Write {
     Touch(SandboxId, Timestamp),
     /// A key, and its organization where that is new.
     Key(ApiKey, KeyHash),
+    /// The end of old events: those up to there go.
+    CutEvents(Head),
+    /// The end of rows of sandboxes that are gone.
+    Forget(Vec<SandboxId>),
 }
 
 /// What every write needs.
@@ -44,6 +52,8 @@ impl Write {
             }
             Self::Touch(id, at) => Ok(touch(connection, *id, *at)?),
             Self::Key(key, hash) => Ok(insert_key(connection, key, hash)?),
+            Self::CutEvents(end) => Ok(purge::cut_events(connection, *end)?),
+            Self::Forget(gone) => Ok(purge::forget(connection, gone)?),
         }
     }
 
@@ -53,6 +63,7 @@ impl Write {
             Self::Insert(sandbox, _) | Self::Update(sandbox, _) => index.put(sandbox.clone()),
             Self::Touch(id, at) => index.touch(*id, *at),
             Self::Key(key, hash) => index.put_key(*key, *hash),
+            Self::CutEvents(_) | Self::Forget(_) => {}
         }
     }
 }
@@ -65,7 +76,7 @@ fn record(
     event: &Event,
 ) -> Result<(), WriteError> {
     write_attempt(connection, instance, sandbox)?;
-    Ok(write_event(connection, sandbox, event)?)
+    Ok(events::append(connection, sandbox, event)?)
 }
 
 fn write_attempt(connection: &Connection, instance: &InstanceId, sandbox: &Sandbox) -> rusqlite::Result<()> {
@@ -93,20 +104,6 @@ const fn attempt_state(sandbox: &Sandbox) -> &'static str {
         (_, Observed::Absent) => "gone",
         (_, Observed::Started | Observed::Stopped | Observed::Failed) => "delivered",
     }
-}
-
-fn write_event(connection: &Connection, sandbox: &Sandbox, event: &Event) -> rusqlite::Result<()> {
-    let sql = "
-        INSERT INTO event (at, organization_id, sandbox_id, kind, detail)
-        VALUES (:at, :organization_id, :sandbox_id, :kind, :detail)";
-    connection.prepare_cached(sql)?.execute(named_params! {
-        ":at": event.at.as_millis(),
-        ":organization_id": sandbox.organization.to_string(),
-        ":sandbox_id": sandbox.id.to_string(),
-        ":kind": event.kind.as_str(),
-        ":detail": event.detail,
-    })?;
-    Ok(())
 }
 
 fn touch(connection: &Connection, id: SandboxId, at: Timestamp) -> rusqlite::Result<()> {

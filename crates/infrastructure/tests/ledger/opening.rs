@@ -91,7 +91,7 @@ async fn a_newer_format_is_refused_and_left_as_it_is() {
     Connection::open(&path).expect("open").pragma_update(None, "user_version", 999).expect("version");
     let before = contents(dir.path());
     let refused = refusal(dir.path());
-    assert!(matches!(refused, OpenError::Newer { found: 999, supported: 1 }), "{refused:?}");
+    assert!(matches!(refused, OpenError::Newer { found: 999, supported: 2 }), "{refused:?}");
     assert!(refused.to_string().contains("newer Sandgate"), "{refused}");
     assert_eq!(contents(dir.path()), before);
 }

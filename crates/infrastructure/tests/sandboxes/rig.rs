@@ -2,7 +2,7 @@
 
 use crate::meddling::{Happening, Meddling, Moment};
 use sandgate_core::{
-    ApiKey, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, NewSandbox, Observed,
+    Actor, ApiKey, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, NewSandbox, Observed,
     OrganizationId, Provider, ProviderKind, ResourceLimits, Sandbox, SandboxConfig, SandboxName,
     SandboxRepository, SandboxService, Sandboxes, SandboxesError, ServiceError, Timestamp,
 };
@@ -78,7 +78,8 @@ impl Rig {
     pub(crate) async fn left_as(&self, sandbox: &Sandbox, desired: Desired, observed: Observed) -> Sandbox {
         let generation = sandbox.generation + 1;
         let left = Sandbox { desired, observed, generation, ..sandbox.clone() };
-        let event = Event { kind: EventKind::Changed, at: left.updated_at, detail: None };
+        let event =
+            Event { kind: EventKind::Changed, at: left.updated_at, actor: Actor::Server, detail: None };
         self.ledger.update(&left, event).await.expect("update");
         left
     }

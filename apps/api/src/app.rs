@@ -60,6 +60,7 @@ impl App {
         let state = ControlState {
             keys: keys.clone(),
             sandboxes: sandboxes.clone(),
+            events: ledger.clone(),
             tasks: tasks.clone(),
             view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX), unenforced_limits },
             limits: config.limits,

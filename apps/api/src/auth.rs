@@ -6,7 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use sandgate_core::{ApiKey, KeyHash, KeyRepository, OrganizationId};
+use sandgate_core::{ApiKey, KeyHash, KeyId, KeyRepository, OrganizationId};
 use sandgate_shared::{ErrorCode, ExposeSecret, SecretString};
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
 pub(crate) struct Caller {
     /// Whose sandboxes it may see.
     pub(crate) organization: OrganizationId,
+    /// Whose doing it is, for the log of events.
+    pub(crate) key: KeyId,
 }
 
 impl<S> FromRequestParts<S> for Caller
@@ -61,6 +63,6 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let keys = Keys::from_ref(state);
         let key = keys.authenticate(&parts.headers).await?;
-        Ok(Self { organization: key.organization })
+        Ok(Self { organization: key.organization, key: key.id })
     }
 }

@@ -1,11 +1,12 @@
 //! The routes, and what each may see.
 
+mod events;
 mod fallback;
 mod health;
 mod run;
 mod sandboxes;
 
-use crate::auth::Keys;
+use crate::auth::{Caller, Keys};
 use crate::error::{ApiError, with_body};
 use crate::relay::Relay;
 use crate::tasks::Tasks;
@@ -14,7 +15,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::FromRef;
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
-use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError};
+use sandgate_core::{Actor, EventRepository, InstanceId, ResourceLimits, Sandboxes, SandboxesError};
+use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -28,6 +30,8 @@ pub(crate) struct ControlState {
     pub(crate) keys: Keys,
     /// What they ask for.
     pub(crate) sandboxes: Sandboxes,
+    /// What has been done.
+    pub(crate) events: Arc<dyn EventRepository>,
     /// Where it is carried out.
     pub(crate) tasks: Tasks,
     /// How it is shown.
@@ -39,14 +43,19 @@ pub(crate) struct ControlState {
 }
 
 impl ControlState {
-    /// Runs `work` to its end, whether or not the client waits for it.
-    async fn run<W, F, T>(&self, work: W) -> Result<T, ApiError>
+    /// What a caller may do is recorded as the caller's doing.
+    fn acting(&self, caller: Caller) -> Sandboxes {
+        self.sandboxes.by(Actor::Key(caller.key))
+    }
+
+    /// Runs `work` for a caller to its end, whether or not the client waits for it.
+    async fn run<W, F, T>(&self, caller: Caller, work: W) -> Result<T, ApiError>
     where
         W: FnOnce(Sandboxes) -> F,
         F: Future<Output = Result<T, SandboxesError>> + Send + 'static,
         T: Send + 'static,
     {
-        Ok(self.tasks.run(work(self.sandboxes.clone())).await??)
+        Ok(self.tasks.run(work(self.acting(caller))).await??)
     }
 }
 
@@ -58,7 +67,10 @@ impl FromRef<ControlState> for Keys {
 
 /// The control plane with its description.
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
-    OpenApiRouter::new().nest("/api", sandboxes::router()).nest("/v1", run::router()).merge(health::router())
+    OpenApiRouter::new()
+        .nest("/api", sandboxes::router())
+        .nest("/v1", run::router().merge(events::router()))
+        .merge(health::router())
 }
 
 /// Everything that this server answers.

@@ -36,7 +36,7 @@ async fn run(
     extract::Json(body): extract::Json<RunCommand>,
 ) -> Result<Response, ApiError> {
     let order = body.parse(&state.limits)?;
-    let lines = crate::run::begin(&state.tasks, state.sandboxes, caller.organization, order).await?;
+    let lines = crate::run::begin(&state.tasks, state.acting(caller), caller.organization, order).await?;
     Ok(respond(lines))
 }
 

@@ -193,7 +193,8 @@ const fn class(provider: ProviderKind) -> &'static str {
     }
 }
 
-fn rfc3339(at: Timestamp) -> String {
+/// A moment as clients read it.
+pub(super) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 

@@ -18,8 +18,9 @@ pub(super) async fn create(
     extract::Json(body): extract::Json<CreateSandbox>,
 ) -> Result<Json<Sandbox>, ApiError> {
     let new = body.parse(&state.limits)?;
-    let created =
-        state.run(move |sandboxes| async move { sandboxes.create(caller.organization, new).await }).await?;
+    let created = state
+        .run(caller, move |sandboxes| async move { sandboxes.create(caller.organization, new).await })
+        .await?;
     Ok(Json(state.view.sandbox(created)))
 }
 
@@ -33,8 +34,9 @@ pub(super) async fn start(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let started =
-        state.run(move |sandboxes| async move { sandboxes.start(caller.organization, &id).await }).await?;
+    let started = state
+        .run(caller, move |sandboxes| async move { sandboxes.start(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(started)))
 }
 
@@ -48,8 +50,9 @@ pub(super) async fn stop(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let stopped =
-        state.run(move |sandboxes| async move { sandboxes.stop(caller.organization, &id).await }).await?;
+    let stopped = state
+        .run(caller, move |sandboxes| async move { sandboxes.stop(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(stopped)))
 }
 
@@ -63,7 +66,8 @@ pub(super) async fn delete(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let deleted =
-        state.run(move |sandboxes| async move { sandboxes.delete(caller.organization, &id).await }).await?;
+    let deleted = state
+        .run(caller, move |sandboxes| async move { sandboxes.delete(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(deleted)))
 }

@@ -7,14 +7,14 @@ use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
 use crate::wire::View;
-use crate::{first_start, limits, listener, toolbox_binary, watch};
+use crate::{first_start, limits, listener, toolbox_binary, upkeep, watch};
 use anyhow::Context;
 use axum::Router;
 use sandgate_core::{Provider, ProviderKind, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
-use sandgate_infrastructure::sqlite::SqliteLedger;
+use sandgate_infrastructure::sqlite::{Retention, SqliteLedger};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -29,6 +29,7 @@ pub(crate) struct App {
     url: String,
     router: Router,
     sandboxes: Sandboxes,
+    upkeep: (Arc<SqliteLedger>, Retention),
     tasks: Tasks,
 }
 
@@ -67,7 +68,7 @@ impl App {
             instance: ledger.instance().clone(),
         };
         let router = routes::all(state, Relay::new(keys, sandboxes.clone()));
-        Ok(Self { listener, url, router, sandboxes, tasks })
+        Ok(Self { listener, url, router, sandboxes, upkeep: (ledger, config.retention), tasks })
     }
 
     /// Where it listens, with the real port. Clients may know it by another address.
@@ -79,13 +80,14 @@ impl App {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let watch = tokio::spawn(watch::follow(self.sandboxes.clone(), stop.clone()));
         let timers = tokio::spawn(enforce_intervals(self.sandboxes, stop.clone()));
+        let upkeep = tokio::spawn(upkeep::run(self.upkeep.0, self.upkeep.1, stop.clone()));
         let cut = async {
             stop.cancelled().await;
             self.tasks.stop();
         };
         tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
-        for (name, task) in [("timers", timers), ("watch", watch)] {
+        for (name, task) in [("timers", timers), ("watch", watch), ("upkeep", upkeep)] {
             if let Err(error) = task.await {
                 tracing::error!(error = %error, task = name, "a task ended unexpectedly");
             }

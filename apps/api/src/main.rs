@@ -18,6 +18,7 @@ mod routes;
 mod run;
 mod tasks;
 mod toolbox_binary;
+mod upkeep;
 mod watch;
 mod wire;
 

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// Stands in everything that belongs to somebody, and must not stand in any event.
 const CANARY: &str = "c4n4ry-9f1d";
+/// The same for what must not even stand in the ledger.
+const SECRET: &str = "s3cr3t-77ab";
 
 async fn events(server: &Server, query: &str) -> Vec<Value> {
     let body = server.get(&format!("/v1/events?{query}")).await.expect(200).json();
@@ -231,23 +233,24 @@ async fn the_program_of_the_manual_checks_an_export() {
 /// A canary is put everywhere a client can put something; what is logged as events has none of it.
 #[tokio::test]
 async fn events_hold_no_secret_and_no_output() {
-    let key = format!("{CANARY}-and-then-some-more");
+    let key = format!("{SECRET}-and-then-some-more");
     let env = vec![("SANDGATE_API_KEY".to_owned(), key)];
     let server = Server::start_with(Options { env, ..Options::default() }).await;
-    let config = json!({ "name": format!("{CANARY}-name"), "env": { CANARY.replace('-', "_"): CANARY }, "labels": { "team": CANARY } });
+    let config =
+        json!({ "name": format!("{CANARY}-name"), "env": { "A": SECRET }, "labels": { "team": CANARY } });
     let sandbox = server.create(&config).await;
-    sandbox.sh(&format!("echo {CANARY} | tee /tmp/{CANARY} >&2")).await;
-    let file = format!("/tmp/{CANARY}-up");
-    assert_eq!(sandbox.upload(&file, CANARY.as_bytes()).await.status, 200);
-    assert_eq!(sandbox.download(&file).await.body, CANARY.as_bytes());
+    sandbox.sh(&format!("echo {SECRET} | tee /tmp/{SECRET} >&2")).await;
+    let file = format!("/tmp/{SECRET}-up");
+    assert_eq!(sandbox.upload(&file, SECRET.as_bytes()).await.status, 200);
+    assert_eq!(sandbox.download(&file).await.body, SECRET.as_bytes());
     let labels = json!({ "labels": { CANARY: CANARY } });
     let labelled = server.request(Method::PUT, &sandbox.path("/labels")).json(&labels);
     assert_eq!(Answer::of(labelled).await.status, 200);
     live_a_little(&sandbox).await;
-    let run = json!({ "command": format!("echo {CANARY}; exit 3"), "env": { "A": CANARY } });
+    let run = json!({ "command": format!("echo {SECRET}; exit 3"), "env": { "A": SECRET } });
     server.post_json("/v1/run", &run).await;
     server
-        .post_json("/api/sandbox", &json!({ "name": CANARY, "snapshot": "no-such", "env": { "A": CANARY } }))
+        .post_json("/api/sandbox", &json!({ "name": CANARY, "snapshot": "no-such", "env": { "A": SECRET } }))
         .await;
     sandbox.delete().await;
 
@@ -256,6 +259,14 @@ async fn events_hold_no_secret_and_no_output() {
     assert_eq!(code, Some(0), "{complaint}");
     assert!(exported.lines().count() >= 10, "{exported}");
     for (place, text) in [("the export", exported), ("the API", export(&server, "").await)] {
-        assert!(!text.to_lowercase().contains("c4n4ry"), "{place}: {text}");
+        assert!(!text.contains(CANARY) && !text.contains(SECRET), "{place}: {text}");
     }
+    let mut labelled = false;
+    for file in ["ledger.db", "ledger.db-wal"] {
+        let bytes = std::fs::read(server.data().join(file)).expect("read");
+        let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!holds(SECRET), "{file}");
+        labelled |= holds(CANARY);
+    }
+    assert!(labelled, "what is no secret is found where it belongs");
 }

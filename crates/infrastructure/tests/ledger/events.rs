@@ -6,10 +6,14 @@ use sandgate_core::{
     Actor, Event, EventKind, EventQuery, EventRepository, KeyId, Observed, Order, Recorded, RepositoryError,
     Sandbox, SandboxRepository,
 };
-use sandgate_infrastructure::sqlite::Audit;
+use sandgate_infrastructure::sqlite::{Audit, SqliteLedger};
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::path::Path;
 use tokio::task::JoinSet;
+
+/// "sndg", as the database says whose it is.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"sndg");
 
 async fn ask(rig: &Rig, query: &EventQuery) -> Vec<Recorded> {
     rig.ledger.events(rig.organization, query).await.expect("events")
@@ -175,30 +179,45 @@ async fn a_change_behind_the_ledgers_back_is_found_where_it_was_made() {
     rig.verify(Some(head)).expect("the original is sound");
 }
 
-/// A ledger of format 1 with events in it.
-fn format_1(other: &Connection) {
-    let undone = "
-        DROP TRIGGER event_is_added_at_the_end; DROP TRIGGER event_is_never_changed; DROP TRIGGER event_is_kept;
-        DROP TRIGGER sandbox_takes_its_attempts;
-        DROP INDEX event_of_organization; DROP INDEX sandbox_by_end;
-        ALTER TABLE event DROP COLUMN hash; ALTER TABLE event DROP COLUMN actor;
-        PRAGMA user_version = 1;";
-    other.execute_batch(undone).expect("format 1");
+/// A ledger of format 1 with this sandbox and so many events in it.
+fn format_1(dir: &Path, sandbox: &Sandbox, events: usize) {
+    let old = Connection::open(dir.join("ledger.db")).expect("a new database");
+    old.execute_batch(include_str!("../../src/sqlite/schema.sql")).expect("format 1");
+    let (id, organization) = (sandbox.id, sandbox.organization);
+    let rows = format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+        INSERT INTO meta VALUES ('instance', '0123abcd');
+        INSERT INTO organization VALUES ('{organization}', 1);
+        INSERT INTO sandbox (id, organization_id, name, labels, cpu, memory_gib, disk_gib, auto_stop, auto_archive,
+            network, provider, attempt, desired, observed, generation, created_at, updated_at, last_activity_at)
+        VALUES ('{id}', '{organization}', 'lives', '{{}}', 1, 1, 1, 0, 0, 'none', 'container', 1, 'started', 'started',
+            1, 1, 1, 1);
+        WITH RECURSIVE n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < {events})
+        INSERT INTO event (at, organization_id, sandbox_id, kind, detail)
+        SELECT value, '{organization}', '{id}', 'sandbox.changed', iif(value % 2, 'why', NULL)
+        FROM n;"
+    );
+    old.execute_batch(&rows).expect("rows of format 1");
 }
 
 #[tokio::test]
 async fn the_events_of_format_1_are_chained_when_it_is_opened() {
-    let rig = Rig::new().await;
-    busy(&rig, 3, 400).await;
-    rig.inserted("lives").await;
-    let rig = rig.reopen_after(format_1);
-    rig.inserted("new").await;
-    let events = all(&rig).await;
-    assert_eq!(events.len(), 3 * 401 + 2);
-    let (old, new) = events.split_at(events.len() - 1);
+    const OLD: usize = 2345;
+    let (rig, dir) = (Rig::new().await, tempfile::tempdir().expect("temporary directory"));
+    let lives = rig.sandbox("lives");
+    format_1(dir.path(), &lives, OLD);
+    let refused = Audit::open(dir.path()).map(|_| ()).expect_err("an old format has no chain");
+    assert!(format!("{:?}", refused.source()).contains("too old"), "{refused:?}");
+    let ledger = SqliteLedger::open(dir.path()).expect("format 1 is brought to the latest");
+    let found = ledger.find(rig.organization, "lives").await.expect("find").expect("it lives");
+    assert_eq!((found.id, found.observed), (lives.id, Observed::Started));
+    ledger.update(&next(&found, |_| ()), event(EventKind::Stopped)).await.expect("update");
+    let all = EventQuery { limit: 10_000, ..EventQuery::default() };
+    let events = ledger.events(rig.organization, &all).await.expect("events");
+    let (new, old) = events.split_last().expect("events");
+    assert_eq!(seqs(old), (1..=OLD as u64).collect::<Vec<_>>());
     assert!(old.iter().all(|event| event.actor == "unknown"));
-    assert_eq!((new[0].actor.as_str(), new[0].kind.as_str()), ("server", "sandbox.requested"));
-    let sound = rig.verify(None).expect("sound");
-    assert_eq!(sound.head, new.first().map(Recorded::head));
-    assert_eq!(rig.find("lives").await.map(|sandbox| sandbox.observed), Some(Observed::Pending));
+    assert_eq!((new.actor.as_str(), new.kind.as_str()), ("server", "sandbox.stopped"));
+    let sound = Audit::open(dir.path()).expect("open for reading").verify(None).expect("sound");
+    assert_eq!(sound.head, Some(new.head()));
 }

@@ -162,6 +162,14 @@ impl Server {
         *self.running() = Some(Running::start(serve(self.folder.path(), &self.options)));
     }
 
+    /// As [`Self::start_again`], with one more variable in its environment.
+    pub fn start_again_with(&self, name: &str, value: &str) {
+        let mut env = self.options.env.clone();
+        env.push((name.to_owned(), value.to_owned()));
+        let options = Options { env, config: self.options.config.clone(), ..Options::default() };
+        *self.running() = Some(Running::start(serve(self.folder.path(), &options)));
+    }
+
     /// As [`Self::start_again`], by another binary.
     pub fn start_again_as(&self, binary: &Path) {
         let options =

@@ -7,14 +7,14 @@ use crate::relay::{self, Relay};
 use crate::routes::{self, ControlState};
 use crate::tasks::Tasks;
 use crate::wire::View;
-use crate::{first_start, limits, listener, toolbox_binary, upkeep, watch};
+use crate::{first_start, limits, listener, retention, toolbox_binary, upkeep, watch};
 use anyhow::Context;
 use axum::Router;
 use sandgate_core::{Ledger, Policy, Provider, ProviderKind, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
-use sandgate_infrastructure::sqlite::SqliteLedger;
+use sandgate_infrastructure::sqlite::{Retention, SqliteLedger};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ pub(crate) struct App {
     url: String,
     router: Router,
     sandboxes: Sandboxes,
+    retention: (Arc<SqliteLedger>, Retention),
     tasks: Tasks,
 }
 
@@ -52,13 +53,14 @@ impl App {
             keys: keys.clone(),
             sandboxes: sandboxes.clone(),
             usage: ledger.clone(),
+            events: ledger.clone(),
             tasks: tasks.clone(),
             view: View { toolbox_url: format!("{public_url}{}", relay::PREFIX), unenforced_limits },
             limits: config.limits,
             instance: ledger.instance().clone(),
         };
         let router = routes::all(state, Relay::new(keys, sandboxes.clone()));
-        Ok(Self { listener, url, router, sandboxes, tasks })
+        Ok(Self { listener, url, router, sandboxes, retention: (ledger, config.retention), tasks })
     }
 
     /// Where it listens, with the real port. Clients may know it by another address.
@@ -70,13 +72,14 @@ impl App {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let watch = tokio::spawn(watch::follow(self.sandboxes.clone(), stop.clone()));
         let upkeep = tokio::spawn(upkeep::keep(self.sandboxes, stop.clone()));
+        let retention = tokio::spawn(retention::run(self.retention.0, self.retention.1, stop.clone()));
         let cut = async {
             stop.cancelled().await;
             self.tasks.stop();
         };
         tokio::join!(cut, listener::serve(self.listener, self.router, stop.clone()));
         self.tasks.finish().await;
-        for (name, task) in [("upkeep", upkeep), ("watch", watch)] {
+        for (name, task) in [("upkeep", upkeep), ("watch", watch), ("retention", retention)] {
             if let Err(error) = task.await {
                 tracing::error!(error = %error, task = name, "a task ended unexpectedly");
             }

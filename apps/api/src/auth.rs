@@ -49,7 +49,7 @@ fn bearer(headers: &HeaderMap) -> Option<SecretString> {
 pub(crate) struct Caller {
     /// Whose sandboxes it may see.
     pub(crate) organization: OrganizationId,
-    /// The key that it sent.
+    /// Whose doing it is, for the log of events.
     pub(crate) key: KeyId,
 }
 

@@ -1,6 +1,7 @@
 //! The commands of the binary.
 
 use crate::app::App;
+use crate::commands::audit::{self, AuditArgs};
 use crate::commands::doctor::{self, DoctorArgs};
 use crate::commands::run::{self, RunArgs};
 use crate::config::{Config, ServeArgs};
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Tell what this host offers to sandboxes, what is missing, and how to get it.
     Doctor(DoctorArgs),
+    /// Check or export the log of events: who did what to which sandbox.
+    Audit(AuditArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
@@ -39,6 +42,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve(args)?,
         Command::Run(args) => return Ok(run::run(args)),
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Audit(args) => return audit::run(args),
         Command::Openapi => print!("{}", openapi::yaml()?),
     }
     Ok(ExitCode::SUCCESS)

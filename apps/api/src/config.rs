@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use file::FileConfig;
 use sandgate_core::{Quotas, ResourceLimits, SnapshotName};
 use sandgate_infrastructure::container::SnapshotSource;
+use sandgate_infrastructure::sqlite::Retention;
 use sandgate_shared::SecretString;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -71,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) quotas: Quotas,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
+    /// How long what is over is kept.
+    pub(crate) retention: Retention,
 }
 
 impl Config {
@@ -94,6 +97,7 @@ impl Config {
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)
                 .unwrap_or_default(),
+            retention: file.retention,
         };
         if config.listen.ip().is_unspecified() && config.public_url.is_none() {
             bail!("listening on every address, clients have to be told which one to use: give --public-url");
@@ -130,6 +134,7 @@ fn public_url(url: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn args() -> ServeArgs {
         ServeArgs {
@@ -181,6 +186,15 @@ mod tests {
         let source = &config.snapshots[&SnapshotName::parse("tools").expect("name")];
         assert_eq!(source.user.as_ref().map(ToString::to_string).as_deref(), Some("dev"));
         assert_eq!((config.limits.maximum.memory_gib, config.limits.maximum.cpu), (32, 4));
+    }
+
+    #[test]
+    fn what_is_over_is_kept_for_a_while_or_for_ever() {
+        let days = |days: u64| Some(Duration::from_hours(24 * days));
+        let usual = Retention { events: days(90), deleted: days(7) };
+        assert_eq!(Config::read(args()).expect("defaults").retention, usual);
+        let (_file, args) = with_file("[retention]\nevents_days = 0\n");
+        assert_eq!(Config::read(args).expect("read").retention, Retention { events: None, ..usual });
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod logging;
 mod openapi;
 mod rate;
 mod relay;
+mod retention;
 mod routes;
 mod run;
 mod tasks;

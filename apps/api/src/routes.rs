@@ -1,5 +1,6 @@
 //! The routes, and what each may see.
 
+mod events;
 mod fallback;
 mod health;
 mod orphans;
@@ -7,7 +8,7 @@ mod run;
 mod sandboxes;
 mod usage;
 
-use crate::auth::Keys;
+use crate::auth::{Caller, Keys};
 use crate::error::{ApiError, with_body};
 use crate::relay::Relay;
 use crate::tasks::Tasks;
@@ -16,7 +17,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::FromRef;
 use axum::response::IntoResponse;
 use axum::{Router, middleware};
-use sandgate_core::{InstanceId, ResourceLimits, Sandboxes, SandboxesError, UsageRepository};
+use sandgate_core::{
+    Actor, EventRepository, InstanceId, ResourceLimits, Sandboxes, SandboxesError, UsageRepository,
+};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,6 +36,8 @@ pub(crate) struct ControlState {
     pub(crate) sandboxes: Sandboxes,
     /// What they use.
     pub(crate) usage: Arc<dyn UsageRepository>,
+    /// What has been done.
+    pub(crate) events: Arc<dyn EventRepository>,
     /// Where it is carried out.
     pub(crate) tasks: Tasks,
     /// How it is shown.
@@ -44,14 +49,19 @@ pub(crate) struct ControlState {
 }
 
 impl ControlState {
-    /// Runs `work` to its end, whether or not the client waits for it.
-    async fn run<W, F, T>(&self, work: W) -> Result<T, ApiError>
+    /// What a caller may do is recorded as the caller's doing.
+    fn acting(&self, caller: Caller) -> Sandboxes {
+        self.sandboxes.by(Actor::Key(caller.key))
+    }
+
+    /// Runs `work` for a caller to its end, whether or not the client waits for it.
+    async fn run<W, F, T>(&self, caller: Caller, work: W) -> Result<T, ApiError>
     where
         W: FnOnce(Sandboxes) -> F,
         F: Future<Output = Result<T, SandboxesError>> + Send + 'static,
         T: Send + 'static,
     {
-        Ok(self.tasks.run(work(self.sandboxes.clone())).await??)
+        Ok(self.tasks.run(work(self.acting(caller))).await??)
     }
 }
 
@@ -65,7 +75,7 @@ impl FromRef<ControlState> for Keys {
 pub(crate) fn control_plane() -> OpenApiRouter<ControlState> {
     OpenApiRouter::new()
         .nest("/api", sandboxes::router())
-        .nest("/v1", run::router().merge(orphans::router()).merge(usage::router()))
+        .nest("/v1", run::router().merge(orphans::router()).merge(usage::router()).merge(events::router()))
         .merge(health::router())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::operation::Operation;
 use crate::sandbox::Sandbox;
-use crate::state::{Observed, Step, next_step};
+use crate::state::{Desired, Observed, Step, next_step};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl Sandbox {
     }
 
     fn end_of_life(&self) -> Option<(Timestamp, Timer)> {
-        Some((self.destroy_at?, Timer::EndOfLife)).filter(|_| self.is_visible())
+        Some((self.destroy_at?, Timer::EndOfLife)).filter(|_| self.desired != Desired::Deleted)
     }
 }
 
@@ -92,7 +92,6 @@ mod tests {
     use crate::config::{Intervals, ResourceLimits, SandboxConfig, SandboxName};
     use crate::id::{OrganizationId, SandboxId};
     use crate::sandboxes::ProviderKind;
-    use crate::state::Desired;
 
     const MINUTE: i64 = 60_000;
 

@@ -29,10 +29,11 @@ pub use operation::Operation;
 #[cfg(feature = "testing")]
 pub use ports::mocks;
 pub use ports::{
-    Abandoned, Agenda, Anchor, ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found,
-    Intent, Inventory, KeyHash, KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo,
-    SandboxRef, SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop,
-    Timeline, ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
+    Abandoned, Actor, Agenda, Anchor, ApiKey, Change, Clock, Command, CommandResult, Event, EventHash,
+    EventKind, EventQuery, EventRepository, Found, Head, Intent, InvalidHead, Inventory, KeyHash,
+    KeyRepository, ListQuery, Order, Page, Recorded, RepositoryError, SandboxInfo, SandboxRef,
+    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Timeline,
+    ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
 };
 pub use sandbox::Sandbox;
 pub use sandboxes::{

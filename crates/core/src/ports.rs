@@ -2,6 +2,7 @@
 
 mod agenda;
 mod clock;
+mod events;
 mod keys;
 mod repository;
 mod service;
@@ -11,6 +12,7 @@ mod watch;
 
 pub use agenda::{Abandoned, Agenda};
 pub use clock::Clock;
+pub use events::{Actor, EventHash, EventQuery, EventRepository, Head, InvalidHead, Recorded};
 pub use keys::{ApiKey, KeyHash, KeyRepository};
 pub use repository::{
     Event, EventKind, Intent, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey,
@@ -28,6 +30,7 @@ pub use watch::{Change, Sighting, Watch};
 pub mod mocks {
     pub use super::agenda::MockAgenda;
     pub use super::clock::MockClock;
+    pub use super::events::MockEventRepository;
     pub use super::keys::MockKeyRepository;
     pub use super::repository::MockSandboxRepository;
     pub use super::service::{MockInventory, MockSandboxService, MockStartStop, MockToolboxAccess};

@@ -81,8 +81,18 @@ impl Sandbox {
         Attempt { sandbox: self.id, number: self.attempt }
     }
 
-    /// Whether anybody may still see it: a deleted one is gone at once, whatever is still being cleaned up.
+    /// Whether anybody may still see it: a deleted one is gone at once, whatever is still being cleaned up, unless that
+    /// was given up.
     pub fn is_visible(&self) -> bool {
-        !matches!((self.desired, self.observed), (Desired::Deleted, Observed::Absent | Observed::Failed))
+        match (self.desired, self.observed) {
+            (Desired::Deleted, Observed::Absent) => false,
+            (Desired::Deleted, Observed::Failed) => self.is_parked(),
+            _ => true,
+        }
+    }
+
+    /// Whether a change of it was given up and waits for somebody.
+    pub fn is_parked(&self) -> bool {
+        self.operation.is_some_and(|operation| operation.parked)
     }
 }

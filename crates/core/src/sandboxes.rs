@@ -35,7 +35,7 @@ pub use watch::Noted;
 
 use crate::id::{OrganizationId, SandboxId};
 use crate::ports::{
-    Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, ServiceError, ToolboxAddress,
+    Actor, Clock, Command, CommandResult, Event, EventKind, ListQuery, Page, ServiceError, ToolboxAddress,
 };
 use crate::sandbox::Sandbox;
 use crate::state::Observed;
@@ -58,13 +58,21 @@ pub struct Sandboxes {
     frame: Frame,
     claims: Claims,
     orphans: Orphans,
+    actor: Actor,
 }
 
 impl Sandboxes {
     /// A facade over `ledger` and `provider`.
     pub fn new(ledger: Ledger, provider: Provider, clock: Arc<dyn Clock>) -> Self {
         let (policy, claims, orphans) = (Policy::default(), Claims::default(), Orphans::default());
-        Self { ledger, provider, policy, frame: Frame::new(clock), claims, orphans }
+        let (frame, actor) = (Frame::new(clock), Actor::Server);
+        Self { ledger, provider, policy, frame, claims, orphans, actor }
+    }
+
+    /// The same sandboxes, for somebody: what is done through it is recorded as this actor's doing.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
     }
 
     /// The same under `policy`.
@@ -144,6 +152,6 @@ impl Sandboxes {
     }
 
     fn event(&self, kind: EventKind, detail: Option<String>) -> Event {
-        Event { kind, at: self.now(), detail }
+        Event { kind, at: self.now(), actor: self.actor, detail }
     }
 }

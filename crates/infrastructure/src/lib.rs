@@ -1,5 +1,6 @@
 //! Every adapter of the core's ports, one folder each.
 
+pub mod chain;
 pub mod clock;
 pub mod container;
 pub mod data_dir;

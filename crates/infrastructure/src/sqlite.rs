@@ -4,14 +4,17 @@
 //! the database beside the writer.
 
 mod agenda;
+mod audit;
 mod cursor;
 mod error;
+mod events;
 mod files;
 mod idempotency;
 mod index;
 mod list;
 mod migrations;
 mod open;
+mod purge;
 mod quotas;
 mod readers;
 mod rows;
@@ -21,7 +24,9 @@ mod words;
 mod write;
 mod writer;
 
+pub use audit::Audit;
 pub use error::OpenError;
+pub use purge::{Purged, Retention};
 
 use async_trait::async_trait;
 use index::Index;
@@ -29,9 +34,10 @@ use list::Selection;
 use open::{Opened, READERS};
 use readers::Readers;
 use sandgate_core::{
-    Abandoned, Admitted, Agenda, Anchor, ApiKey, Attempt, Event, InstanceId, Intent, KeyHash, KeyRepository,
-    ListQuery, OrganizationId, Page, Quotas, RepositoryError, Sandbox, SandboxId, SandboxRepository, Scope,
-    Timeline, Timestamp, UsageQuery, UsageReport, UsageRepository,
+    Abandoned, Admitted, Agenda, Anchor, ApiKey, Attempt, Event, EventQuery, EventRepository, InstanceId,
+    Intent, KeyHash, KeyRepository, ListQuery, OrganizationId, Page, Quotas, Recorded, RepositoryError,
+    Sandbox, SandboxId, SandboxRepository, Scope, Timeline, Timestamp, UsageQuery, UsageReport,
+    UsageRepository,
 };
 use std::fs::File;
 use std::path::Path;
@@ -220,5 +226,17 @@ impl KeyRepository for SqliteLedger {
 
     async fn insert_key(&self, key: ApiKey, hash: KeyHash) -> Result<(), RepositoryError> {
         self.0.writer.write(Write::Key(key, hash)).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl EventRepository for SqliteLedger {
+    async fn events(
+        &self,
+        organization: OrganizationId,
+        query: &EventQuery,
+    ) -> Result<Vec<Recorded>, RepositoryError> {
+        let query = query.clone();
+        self.0.readers.ask(move |connection| events::page(connection, organization, &query)).await
     }
 }

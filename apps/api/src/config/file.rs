@@ -4,13 +4,15 @@ use super::quota::TomlQuotas;
 use anyhow::Context;
 use sandgate_core::{Quotas, ResourceLimits, Resources, SnapshotName, UserName};
 use sandgate_infrastructure::container::SnapshotSource;
+use sandgate_infrastructure::sqlite::Retention;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the file says, parsed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FileConfig {
     pub(super) listen: Option<SocketAddr>,
     pub(super) data_dir: Option<PathBuf>,
@@ -21,6 +23,7 @@ pub(super) struct FileConfig {
     pub(super) max_lifetime: Option<u32>,
     pub(super) quotas: Quotas,
     pub(super) allow_unenforced_limits: Option<bool>,
+    pub(super) retention: Retention,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +40,8 @@ struct Toml {
     limits: TomlLimits,
     #[serde(default)]
     quota: TomlQuotas,
+    #[serde(default)]
+    retention: TomlRetention,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +71,34 @@ struct TomlResources {
     disk: Option<u32>,
 }
 
+/// Days; 0 is for ever.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TomlRetention {
+    events_days: u32,
+    deleted_days: u32,
+}
+
+impl Default for TomlRetention {
+    fn default() -> Self {
+        Self { events_days: 90, deleted_days: 7 }
+    }
+}
+
+impl From<TomlRetention> for Retention {
+    fn from(toml: TomlRetention) -> Self {
+        let days = |days: u32| (days > 0).then(|| Duration::from_hours(24) * days);
+        Self { events: days(toml.events_days), deleted: days(toml.deleted_days) }
+    }
+}
+
+impl Default for FileConfig {
+    /// What an empty file says.
+    fn default() -> Self {
+        Self::parse("").expect("an empty file is a configuration")
+    }
+}
+
 impl FileConfig {
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let text =
@@ -91,6 +124,7 @@ impl FileConfig {
             max_lifetime: toml.limits.max_lifetime,
             quotas: toml.quota.parse()?,
             allow_unenforced_limits: toml.allow_unenforced_limits,
+            retention: toml.retention.into(),
         })
     }
 }

@@ -50,8 +50,8 @@ async fn list(_caller: Caller, State(state): State<ControlState>) -> Json<Orphan
 /// Delete exactly those that `GET /v1/orphans` names.
 #[utoipa::path(delete, path = "/orphans", tag = "operation", security(("bearer" = [])),
     responses((status = 200, body = Deleted), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
-async fn delete(_caller: Caller, State(state): State<ControlState>) -> Result<Json<Deleted>, ApiError> {
-    let deleting = state.run(|sandboxes| async move { sandboxes.delete_orphans().await });
+async fn delete(caller: Caller, State(state): State<ControlState>) -> Result<Json<Deleted>, ApiError> {
+    let deleting = state.run(caller, |sandboxes| async move { sandboxes.delete_orphans().await });
     let Swept { orphans, failed, .. } = deleting.await?;
     Ok(Json(Deleted { deleted: orphans, failed }))
 }

@@ -37,7 +37,7 @@ async fn run(
 ) -> Result<Response, ApiError> {
     let mut order = body.parse(&state.limits)?;
     order.sandbox.created_by = Some(caller.key);
-    let lines = crate::run::begin(&state.tasks, state.sandboxes, caller.organization, order).await?;
+    let lines = crate::run::begin(&state.tasks, state.acting(caller), caller.organization, order).await?;
     Ok(respond(lines))
 }
 

@@ -113,7 +113,8 @@ fn sort(text: &str) -> Result<SortKey, ApiError> {
     })
 }
 
-fn order(text: &str) -> Result<Order, ApiError> {
+/// `asc` or `desc`.
+pub(super) fn order(text: &str) -> Result<Order, ApiError> {
     match text {
         "asc" => Ok(Order::Ascending),
         "desc" => Ok(Order::Descending),

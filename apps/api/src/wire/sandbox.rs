@@ -98,11 +98,8 @@ pub(crate) struct View {
 impl View {
     /// The JSON of a sandbox.
     pub(crate) fn sandbox(&self, sandbox: sandgate_core::Sandbox) -> Sandbox {
-        let state = match sandbox.operation {
-            // Nobody is at work on it any more: that is not a state in between.
-            Some(operation) if operation.parked => "error",
-            _ => state(sandbox.desired, sandbox.observed),
-        };
+        // Where nobody is at work on it any more, that is not a state in between.
+        let state = if sandbox.is_parked() { "error" } else { state(sandbox.desired, sandbox.observed) };
         let SandboxConfig { snapshot, user, env, labels, resources, intervals, network } = sandbox.config;
         Sandbox {
             id: sandbox.id.to_string(),
@@ -202,7 +199,8 @@ const fn class(provider: ProviderKind) -> &'static str {
     }
 }
 
-fn rfc3339(at: Timestamp) -> String {
+/// A moment as clients read it.
+pub(super) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 

@@ -1,5 +1,6 @@
 //! The ledger of sandboxes, as the core sees it.
 
+use super::events::Actor;
 use crate::admission::{Admitted, Idempotency, NotAdmitted};
 use crate::id::{OrganizationId, SandboxId};
 use crate::sandbox::Sandbox;
@@ -62,6 +63,8 @@ pub struct Event {
     pub kind: EventKind,
     /// When.
     pub at: Timestamp,
+    /// Who did it.
+    pub actor: Actor,
     /// One clause more, such as a cause. Never a secret, never output.
     pub detail: Option<String>,
 }
@@ -98,6 +101,23 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::Requested,
+        Self::Started,
+        Self::StartRequested,
+        Self::StopRequested,
+        Self::Stopped,
+        Self::Failed,
+        Self::DeleteRequested,
+        Self::Deleted,
+        Self::Changed,
+        Self::Abandoned,
+        Self::Postponed,
+        Self::Parked,
+        Self::ArchiveDue,
+    ];
+
     /// The text in the ledger.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use super::change::chain;
 use super::{Sandboxes, SandboxesError};
 use crate::agenda::Task;
 use crate::operation::Operation;
-use crate::ports::{EventKind, ServiceError};
+use crate::ports::{Actor, EventKind, ServiceError};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Step, next_step};
 use crate::time::Timestamp;
@@ -35,7 +35,8 @@ impl Sandboxes {
     pub async fn reconcile(&self) -> Result<Reconciled, SandboxesError> {
         let leapt = self.keep_time().await?;
         let due = self.ledger.agenda.due(self.now(), BATCH).await?;
-        let outcomes = self.for_each(due, |it, row| async move { it.take_up(row).await }).await;
+        let outcomes =
+            self.by(Actor::Reconciler).for_each(due, |it, row| async move { it.take_up(row).await }).await;
         let abandoned = self.reap_abandoned().await?;
         let count = |wanted| outcomes.iter().filter(|done| **done == Some(wanted)).count();
         Ok(Reconciled { done: count(true), failed: count(false), abandoned, leapt })

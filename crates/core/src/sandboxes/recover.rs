@@ -1,6 +1,7 @@
 //! Bringing ledger and world together again after a start.
 
 use super::{Sandboxes, SandboxesError, Swept};
+use crate::ports::Actor;
 use crate::sandbox::Sandbox;
 use crate::state::{Step, next_step};
 
@@ -22,7 +23,8 @@ impl Sandboxes {
         self.resume_time().await?;
         let rows = self.ledger.sandboxes.all_living().await?;
         let unfinished = rows.into_iter().filter(|row| step(row) != Step::Rest).collect();
-        let outcomes = self.for_each(unfinished, |it, row| async move { it.resume(row).await }).await;
+        let reconciler = self.by(Actor::Reconciler);
+        let outcomes = reconciler.for_each(unfinished, |it, row| async move { it.resume(row).await }).await;
         let settled = outcomes.iter().filter(|done| **done).count();
         Ok(Recovery { settled, failed: outcomes.len() - settled, swept: self.sweep().await? })
     }

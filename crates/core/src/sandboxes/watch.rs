@@ -4,7 +4,7 @@ use super::deadline::bounded;
 use super::sweep::agrees;
 use super::{Sandboxes, SandboxesError};
 use crate::id::Attempt;
-use crate::ports::{Change, EventKind, Sighting};
+use crate::ports::{Actor, Change, EventKind, Sighting};
 use crate::sandbox::Sandbox;
 use crate::state::{Observed, Step, next_step};
 
@@ -78,16 +78,18 @@ impl Sandboxes {
         if next_step(sandbox.desired, sandbox.observed) != Step::Rest {
             return Ok(sandbox.clone());
         }
+        // Whoever had it looked at did not do what is seen.
+        let seen = self.by(Actor::Provider);
         let sighting = bounded("examine", self.provider.watch.examine(&sandbox.reference())).await?;
         if !agrees(sandbox, sighting.observed) {
-            return self.believe(sandbox, sighting.explained()).await;
+            return seen.believe(sandbox, sighting.explained()).await;
         }
         match sighting.cause {
             // What is wrong with it is wrong still; what was noted before stands.
             None => Ok(sandbox.clone()),
             Some(cause) if sandbox.cause.as_ref() == Some(&cause) => Ok(sandbox.clone()),
             Some(cause) => {
-                self.commit_on_top(sandbox, EventKind::Changed, |s| s.cause = Some(cause.clone())).await
+                seen.commit_on_top(sandbox, EventKind::Changed, |s| s.cause = Some(cause.clone())).await
             }
         }
     }

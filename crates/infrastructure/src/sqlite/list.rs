@@ -44,7 +44,7 @@ impl Selection {
         let column = column(query.sort);
         let sql = format!(
             "SELECT {column}, id FROM sandbox WHERE organization_id = ? AND deleted_at IS NULL
-             AND NOT (desired = 'deleted' AND observed = 'failed')"
+             AND NOT (desired = 'deleted' AND observed = 'failed' AND operation_parked IS NOT 1)"
         );
         Self {
             sort: query.sort,

@@ -1,14 +1,16 @@
 //! What can be written to the ledger, and how each kind is.
 
 use super::error::WriteError;
+use super::events;
 use super::index::Index;
+use super::purge;
 use super::rows;
 use super::seal::Seal;
 use super::{agenda, idempotency, quotas, timeline};
 use rusqlite::{Connection, named_params, params};
 use sandgate_core::{
-    Abandoned, Admitted, Anchor, ApiKey, Desired, Event, EventKind, InstanceId, Intent, KeyHash, Observed,
-    Quotas, Reserved, Sandbox, SandboxId, Timestamp,
+    Abandoned, Admitted, Anchor, ApiKey, Desired, Event, EventKind, Head, InstanceId, Intent, KeyHash,
+    Observed, Quotas, Reserved, Sandbox, SandboxId, Timestamp,
 };
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -32,6 +34,10 @@ pub(super) enum Write {
     Trust,
     /// The end of idempotency keys that have expired at this moment.
     Purge(Timestamp),
+    /// The end of old events: those up to there go.
+    CutEvents(Head),
+    /// The end of rows of sandboxes that are gone.
+    Forget(Vec<SandboxId>),
 }
 
 /// What every write needs.
@@ -67,6 +73,8 @@ impl Write {
             }
             Self::Trust => Ok(agenda::trust(connection).map(written)?),
             Self::Purge(now) => Ok(idempotency::purge(connection, *now).map(written)?),
+            Self::CutEvents(end) => Ok(purge::cut_events(connection, *end).map(written)?),
+            Self::Forget(gone) => Ok(purge::forget(connection, gone).map(written)?),
         }
     }
 
@@ -77,7 +85,7 @@ impl Write {
             Self::Update(sandbox, _) => index.put(sandbox.clone()),
             Self::Touch(id, at) => index.touch(*id, *at),
             Self::Key(key, hash) => index.put_key(*key, *hash),
-            Self::Abandoned(_) | Self::Trust | Self::Purge(_) => {}
+            Self::Abandoned(_) | Self::Trust | Self::Purge(_) | Self::CutEvents(_) | Self::Forget(_) => {}
             Self::Anchor(anchor) => index.put_anchor(*anchor),
             Self::Shift(millis, anchor) => {
                 index.put_anchor(*anchor);
@@ -129,7 +137,7 @@ fn record(
     event: &Event,
 ) -> Result<(), WriteError> {
     write_attempt(connection, instance, sandbox)?;
-    Ok(write_event(connection, sandbox, event)?)
+    Ok(events::append(connection, sandbox, event)?)
 }
 
 /// An attempt that was abandoned once stays so, whatever becomes of its sandbox, until its name was deleted for long
@@ -172,20 +180,6 @@ const fn attempt_state(sandbox: &Sandbox) -> &'static str {
         (_, Observed::Absent) => "gone",
         (_, Observed::Started | Observed::Stopped | Observed::Failed) => "delivered",
     }
-}
-
-fn write_event(connection: &Connection, sandbox: &Sandbox, event: &Event) -> rusqlite::Result<()> {
-    let sql = "
-        INSERT INTO event (at, organization_id, sandbox_id, kind, detail)
-        VALUES (:at, :organization_id, :sandbox_id, :kind, :detail)";
-    connection.prepare_cached(sql)?.execute(named_params! {
-        ":at": event.at.as_millis(),
-        ":organization_id": sandbox.organization.to_string(),
-        ":sandbox_id": sandbox.id.to_string(),
-        ":kind": event.kind.as_str(),
-        ":detail": event.detail,
-    })?;
-    Ok(())
 }
 
 fn touch(connection: &Connection, id: SandboxId, at: Timestamp) -> rusqlite::Result<()> {

@@ -1,11 +1,13 @@
 //! A ledger in a directory of its own, and sandboxes to put into it.
 
+use rusqlite::Connection;
 use sandgate_core::{
-    ApiKey, Desired, EnvName, Event, EventKind, Intent, KeyHash, KeyId, KeyRepository, Labels, Observed,
-    OrganizationId, ProviderKind, RepositoryError, ResourceLimits, Sandbox, SandboxConfig, SandboxId,
-    SandboxName, SandboxRepository, Timestamp,
+    Actor, ApiKey, Desired, EnvName, Event, EventKind, Head, Intent, KeyHash, KeyId, KeyRepository, Labels,
+    Observed, OrganizationId, ProviderKind, RepositoryError, ResourceLimits, Sandbox, SandboxConfig,
+    SandboxId, SandboxName, SandboxRepository, Timestamp,
 };
-use sandgate_infrastructure::sqlite::SqliteLedger;
+use sandgate_infrastructure::chain::{Damage, Sound};
+use sandgate_infrastructure::sqlite::{Audit, SqliteLedger};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -35,6 +37,30 @@ impl Rig {
         drop(ledger);
         let ledger = SqliteLedger::open(dir.path()).expect("the same ledger");
         Self { ledger, organization, dir }
+    }
+
+    /// Closes the ledger, lets somebody at its files, and opens it again.
+    pub(crate) fn reopen_after(self, meddle: impl FnOnce(&Connection)) -> Self {
+        let Self { ledger, organization, dir } = self;
+        drop(ledger);
+        let other = Connection::open(dir.path().join("ledger.db")).expect("open");
+        meddle(&other);
+        drop(other);
+        let ledger = SqliteLedger::open(dir.path()).expect("the same ledger");
+        Self { ledger, organization, dir }
+    }
+
+    /// A copy of the database as it is now, in a directory of its own.
+    pub(crate) fn copy(&self) -> TempDir {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("ledger.db");
+        self.look().execute("VACUUM INTO ?", [path.to_str().expect("a path in UTF-8")]).expect("copy");
+        dir
+    }
+
+    /// Checks the log of events as an auditor does.
+    pub(crate) fn verify(&self, known: Option<Head>) -> Result<Sound, Damage> {
+        Audit::open(self.path()).expect("open for reading").verify(known)
     }
 
     /// Closes the ledger and leaves its files.
@@ -133,7 +159,7 @@ pub(crate) fn next(sandbox: &Sandbox, change: impl FnOnce(&mut Sandbox)) -> Sand
 }
 
 pub(crate) fn event(kind: EventKind) -> Event {
-    Event { kind, at: START, detail: Some("a detail".to_owned()) }
+    Event { kind, at: START, actor: Actor::Server, detail: Some("a detail".to_owned()) }
 }
 
 pub(crate) fn at(millis: i64) -> Timestamp {

@@ -2,9 +2,10 @@
 
 use crate::meddling::{Happening, Meddling, Moment};
 use sandgate_core::{
-    ApiKey, Clock, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, Ledger, NewSandbox,
-    Observed, OrganizationId, Provider, ProviderKind, Reconciled, ResourceLimits, Sandbox, SandboxConfig,
-    SandboxName, SandboxRepository, SandboxService, Sandboxes, SandboxesError, ServiceError, Timestamp,
+    Actor, ApiKey, Clock, Desired, Event, EventKind, KeyHash, KeyId, KeyRepository, Labels, Ledger,
+    NewSandbox, Observed, OrganizationId, Provider, ProviderKind, Reconciled, ResourceLimits, Sandbox,
+    SandboxConfig, SandboxName, SandboxRepository, SandboxService, Sandboxes, SandboxesError, ServiceError,
+    Timestamp,
 };
 use sandgate_infrastructure::memory::{ManualClock, MemorySandboxService};
 use sandgate_infrastructure::sqlite::SqliteLedger;
@@ -79,7 +80,8 @@ impl Rig {
     pub(crate) async fn left_as(&self, sandbox: &Sandbox, desired: Desired, observed: Observed) -> Sandbox {
         let generation = sandbox.generation + 1;
         let left = Sandbox { desired, observed, generation, ..sandbox.clone() };
-        let event = Event { kind: EventKind::Changed, at: left.updated_at, detail: None };
+        let event =
+            Event { kind: EventKind::Changed, at: left.updated_at, actor: Actor::Server, detail: None };
         self.ledger.update(&left, event).await.expect("update");
         left
     }

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::first_start;
 use anyhow::Context;
 use sandgate_core::ResourceLimits;
+use sandgate_infrastructure::sqlite::Retention;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,6 +42,7 @@ impl Ephemeral {
             limits: ResourceLimits::default(),
             quotas: sandgate_core::Quotas::default(),
             allow_unenforced_limits,
+            retention: Retention { events: None, deleted: None },
         };
         let app = App::build(config).await.context(
             "no server is named (`--server`), and one of our own, which wants root, does not start",

@@ -31,7 +31,7 @@ pub(super) async fn create(
     let mut new = body.parse(&state.limits)?;
     (new.created_by, new.idempotency) = (Some(caller.key), idempotency);
     let created =
-        state.run(move |sandboxes| idempotency::create(sandboxes, caller.organization, new)).await?;
+        state.run(caller, move |sandboxes| idempotency::create(sandboxes, caller.organization, new)).await?;
     Ok((told(&created), Json(state.view.sandbox(created.sandbox))))
 }
 
@@ -54,8 +54,9 @@ pub(super) async fn start(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let started =
-        state.run(move |sandboxes| async move { sandboxes.start(caller.organization, &id).await }).await?;
+    let started = state
+        .run(caller, move |sandboxes| async move { sandboxes.start(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(started)))
 }
 
@@ -69,8 +70,9 @@ pub(super) async fn stop(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let stopped =
-        state.run(move |sandboxes| async move { sandboxes.stop(caller.organization, &id).await }).await?;
+    let stopped = state
+        .run(caller, move |sandboxes| async move { sandboxes.stop(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(stopped)))
 }
 
@@ -84,7 +86,8 @@ pub(super) async fn delete(
     State(state): State<ControlState>,
     Path(id): Path<String>,
 ) -> Result<Json<Sandbox>, ApiError> {
-    let deleted =
-        state.run(move |sandboxes| async move { sandboxes.delete(caller.organization, &id).await }).await?;
+    let deleted = state
+        .run(caller, move |sandboxes| async move { sandboxes.delete(caller.organization, &id).await })
+        .await?;
     Ok(Json(state.view.sandbox(deleted)))
 }

@@ -23,7 +23,10 @@ pub(super) async fn labels(
 ) -> Result<Json<Sandbox>, ApiError> {
     let labels = Labels::parse(body.labels)?;
     let changed = state
-        .run(move |sandboxes| async move { sandboxes.set_labels(caller.organization, &id, labels).await })
+        .run(
+            caller,
+            move |sandboxes| async move { sandboxes.set_labels(caller.organization, &id, labels).await },
+        )
         .await?;
     Ok(Json(state.view.sandbox(changed)))
 }
@@ -37,7 +40,7 @@ async fn set_interval(
     let change = move |sandboxes: Sandboxes| async move {
         sandboxes.set_intervals(caller.organization, &id, change).await
     };
-    Ok(Json(state.view.sandbox(state.run(change).await?)))
+    Ok(Json(state.view.sandbox(state.run(caller, change).await?)))
 }
 
 /// Minutes without use until it is stopped; 0 means never.
@@ -94,7 +97,10 @@ pub(super) async fn ttl(
 ) -> Result<Json<Sandbox>, ApiError> {
     let minutes = Intervals::parse_ttl(minutes(&interval)?)?;
     let changed = state
-        .run(move |sandboxes| async move { sandboxes.set_ttl(caller.organization, &id, minutes).await })
+        .run(
+            caller,
+            move |sandboxes| async move { sandboxes.set_ttl(caller.organization, &id, minutes).await },
+        )
         .await?;
     Ok(Json(state.view.sandbox(changed)))
 }

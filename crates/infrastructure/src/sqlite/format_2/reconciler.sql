@@ -10,6 +10,13 @@ ALTER TABLE sandbox ADD COLUMN operation_tries INTEGER;
 ALTER TABLE sandbox ADD COLUMN operation_next_at INTEGER;
 ALTER TABLE sandbox ADD COLUMN operation_parked INTEGER CHECK (operation_parked IN (0, 1));
 
+-- It holds all that is filtered and sorted by, as before.
+DROP INDEX sandbox_by_activity;
+CREATE INDEX sandbox_by_activity ON sandbox
+    (organization_id, last_activity_at, id, desired, observed, name, cpu, memory_gib, disk_gib, deleted_at,
+        operation_parked)
+    WHERE deleted_at IS NULL;
+
 UPDATE sandbox SET stopped_at = updated_at WHERE observed = 'stopped' AND deleted_at IS NULL;
 
 -- When an abandoned attempt's provider first answered again, and when its name is deleted next.

@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod container;
 pub mod data_dir;
+pub mod disk;
 pub mod memory;
 pub mod sqlite;

@@ -3,7 +3,9 @@
 //! One thread writes and commits in groups; what lives is also kept in memory, where it is found; lists are read from
 //! the database beside the writer.
 
+mod ballast;
 mod cursor;
+mod desk;
 mod error;
 mod files;
 mod index;
@@ -20,6 +22,7 @@ mod writer;
 pub use error::OpenError;
 
 use async_trait::async_trait;
+use desk::Desk;
 use index::Index;
 use list::Selection;
 use open::{Opened, READERS};
@@ -56,7 +59,8 @@ impl SqliteLedger {
         let Opened { lock, instance, seal, index, writer, readers } = open::open(dir)?;
         let index = Arc::new(RwLock::new(index));
         let context = Context { instance: instance.clone(), seal };
-        let writer = Writer::start(writer, context, index.clone()).map_err(|source| OpenError::Io {
+        let desk = Desk::new(dir, writer, context, index.clone());
+        let writer = Writer::start(desk).map_err(|source| OpenError::Io {
             dir: dir.to_owned(),
             operation: "served",
             source: source.into(),

@@ -1,7 +1,9 @@
 //! The ledger on a real disk: what it keeps, what it refuses, and what is left of it after a crash.
 
 mod crash;
+mod full_disk;
 mod golden;
+mod idle;
 mod keys;
 mod listing;
 mod opening;

@@ -1,6 +1,7 @@
 //! The ledger on a real disk: what it keeps, what it refuses, and what is left of it after a crash.
 
 mod crash;
+mod failing;
 mod full_disk;
 mod golden;
 mod idle;

@@ -10,4 +10,5 @@ mod listing;
 mod opening;
 mod rig;
 mod sealing;
+mod torn;
 mod writing;

@@ -1,6 +1,7 @@
 //! The commands of the binary.
 
 use crate::app::App;
+use crate::commands::backup::{self, BackupArgs, RestoreArgs};
 use crate::commands::doctor::{self, DoctorArgs};
 use crate::commands::run::{self, RunArgs};
 use crate::config::{Config, ServeArgs};
@@ -29,6 +30,10 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Tell what this host offers to sandboxes, what is missing, and how to get it.
     Doctor(DoctorArgs),
+    /// Copy the ledger and its key to a new directory, also while a server runs.
+    Backup(BackupArgs),
+    /// Put a backup back, while no server runs.
+    Restore(RestoreArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
@@ -39,6 +44,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve(args)?,
         Command::Run(args) => return Ok(run::run(args)),
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Backup(args) => backup::back_up(&args)?,
+        Command::Restore(args) => backup::restore(&args)?,
         Command::Openapi => print!("{}", openapi::yaml()?),
     }
     Ok(ExitCode::SUCCESS)

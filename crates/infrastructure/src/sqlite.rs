@@ -3,6 +3,7 @@
 //! One thread writes and commits in groups; what lives is also kept in memory, where it is found; lists are read from
 //! the database beside the writer.
 
+mod backup;
 mod ballast;
 mod cursor;
 mod desk;
@@ -19,6 +20,7 @@ mod words;
 mod write;
 mod writer;
 
+pub use backup::{BackupError, backup, restore};
 pub use error::OpenError;
 
 use async_trait::async_trait;
@@ -46,6 +48,7 @@ pub struct SqliteLedger(Arc<Ledger>);
 /// Fields are dropped from the first to the last: the directory is free when nobody reads or writes any more.
 struct Ledger {
     instance: InstanceId,
+    restored_at: Option<Timestamp>,
     index: Arc<RwLock<Index>>,
     readers: Readers<READERS>,
     writer: Writer,
@@ -56,7 +59,7 @@ impl SqliteLedger {
     /// Opens the ledger in `dir`, or makes one: `ledger.db`, `ledger.lock` and `seal.key`. Blocking: call it before
     /// anybody is served.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let Opened { lock, instance, seal, index, writer, readers } = open::open(dir)?;
+        let Opened { lock, instance, restored_at, seal, index, writer, readers } = open::open(dir)?;
         let index = Arc::new(RwLock::new(index));
         let context = Context { instance: instance.clone(), seal };
         let desk = Desk::new(dir, writer, context, index.clone());
@@ -65,12 +68,24 @@ impl SqliteLedger {
             operation: "served",
             source: source.into(),
         })?;
-        Ok(Self(Arc::new(Ledger { instance, index, readers: Readers::new(readers), writer, _lock: lock })))
+        Ok(Self(Arc::new(Ledger {
+            instance,
+            restored_at,
+            index,
+            readers: Readers::new(readers),
+            writer,
+            _lock: lock,
+        })))
     }
 
     /// The installation whose ledger this is.
     pub fn instance(&self) -> &InstanceId {
         &self.0.instance
+    }
+
+    /// When the ledger was put back from a backup, if it was. What it does not know may then be what it has forgotten.
+    pub fn restored_at(&self) -> Option<Timestamp> {
+        self.0.restored_at
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

@@ -46,6 +46,12 @@ pub enum OpenError {
         /// What was found first.
         detail: String,
     },
+    /// A restore was cut short, so that there may be no ledger, or half of one.
+    #[error("a backup was not put back to the end in {}: run `sandgate restore` again", dir.display())]
+    HalfRestored {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// The key for the sealed values is missing, or another one.
     #[error("{} is not the key that sealed values of the ledger were sealed with: put the right one back", path.display())]
     WrongKey {

@@ -32,6 +32,11 @@ impl Files<'_> {
         self.dir.join("seal.key")
     }
 
+    /// Where a backup is made ready. While it is there, a restore is not over.
+    pub(super) fn restoring(&self) -> PathBuf {
+        self.dir.join("restoring")
+    }
+
     /// What failed, for people.
     pub(super) fn failed<E>(&self, operation: &'static str) -> impl FnOnce(E) -> OpenError
     where
@@ -142,7 +147,8 @@ impl Files<'_> {
     }
 }
 
-fn private() -> OpenOptions {
+/// A file that others cannot read.
+pub(super) fn private() -> OpenOptions {
     let mut options = File::options();
     options.write(true).mode(0o600);
     options

@@ -1,5 +1,6 @@
 //! Opening a ledger: lock, identity, settings, format, soundness, key, and what lives into memory.
 
+use super::backup::restored_at;
 use super::ballast::Ballast;
 use super::error::OpenError;
 use super::files::{APPLICATION_ID, Files};
@@ -8,7 +9,7 @@ use super::migrations::{MIGRATIONS, SUPPORTED};
 use super::rows::{self, ReadError};
 use super::seal::Seal;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
-use sandgate_core::{ApiKey, InstanceId, KeyHash};
+use sandgate_core::{ApiKey, InstanceId, KeyHash, Timestamp};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ const SETTINGS: &str = "
 pub(super) struct Opened {
     pub(super) lock: File,
     pub(super) instance: InstanceId,
+    pub(super) restored_at: Option<Timestamp>,
     pub(super) seal: Seal,
     pub(super) index: Index,
     pub(super) writer: Connection,
@@ -53,6 +55,9 @@ pub(super) fn open(dir: &Path) -> Result<Opened, OpenError> {
 fn open_once(dir: &Path) -> Result<Opened, OpenError> {
     let files = Files { dir };
     let lock = files.lock()?;
+    if files.restoring().exists() {
+        return Err(OpenError::HalfRestored { dir: dir.to_owned() });
+    }
     if !files.has_database()? {
         files.make("ledger.db", make_database)?;
     }
@@ -61,8 +66,9 @@ fn open_once(dir: &Path) -> Result<Opened, OpenError> {
     let seal = opening.seal(&writer)?;
     let index = opening.index(&writer, &seal)?;
     let instance = opening.instance(&writer)?;
+    let restored_at = restored_at(&writer).map_err(|e| opening.refused(e))?;
     let readers = [opening.reader()?, opening.reader()?];
-    Ok(Opened { lock, instance, seal, index, writer, readers })
+    Ok(Opened { lock, instance, restored_at, seal, index, writer, readers })
 }
 
 /// Fills an empty file with the latest format and an identity.
@@ -95,7 +101,8 @@ fn failure(code: i32, detail: String) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(detail))
 }
 
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+/// A connection with our settings.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(PATIENCE)?;

@@ -13,14 +13,6 @@ use std::process::Command;
 
 /// In the process whose calls fail: where its ledger is.
 const VICTIM: &str = "SANDGATE_TEST_FAILING";
-/// The calls, and how each of them fails.
-const FAULTS: [(&str, &str); 5] = [
-    ("fsync,fdatasync", "EIO"),
-    ("pwrite64", "ENOSPC"),
-    ("pwrite64", "EIO"),
-    ("openat", "EMFILE"),
-    ("ftruncate,fallocate,rename,unlink", "EIO"),
-];
 const FILES: [&str; 10] = [
     "",
     "ballast",
@@ -37,7 +29,32 @@ const FILES: [&str; 10] = [
 const SANDBOXES: usize = 70;
 
 #[tokio::test]
-async fn any_call_may_fail() {
+async fn any_flush_may_fail() {
+    any("any_flush_may_fail", "fsync,fdatasync", "EIO").await;
+}
+
+#[tokio::test]
+async fn any_write_may_find_the_disk_full() {
+    any("any_write_may_find_the_disk_full", "pwrite64", "ENOSPC").await;
+}
+
+#[tokio::test]
+async fn any_write_may_fail() {
+    any("any_write_may_fail", "pwrite64", "EIO").await;
+}
+
+#[tokio::test]
+async fn any_open_may_find_no_descriptor() {
+    any("any_open_may_find_no_descriptor", "openat", "EMFILE").await;
+}
+
+#[tokio::test]
+async fn any_making_and_removing_may_fail() {
+    any("any_making_and_removing_may_fail", "ftruncate,fallocate,rename,unlink", "EIO").await;
+}
+
+/// The test named `test` is its own victim.
+async fn any(test: &'static str, call: &'static str, error: &'static str) {
     if let Some(dir) = std::env::var_os(VICTIM) {
         return Victim::new(Path::new(&dir)).live().await;
     }
@@ -46,21 +63,19 @@ async fn any_call_may_fail() {
         return;
     }
     let step = if std::env::var_os("SANDGATE_TEST_LONG").is_some() { 1 } else { 10 };
-    for (call, error) in FAULTS {
-        let (mut injected, mut refused) = (0, 0);
-        for number in (1..=100).step_by(step) {
-            let fault = Fault { call, error, number };
-            let told = fault.suffer().await;
-            injected += usize::from(told.injected);
-            refused += told.errors.len();
-        }
-        println!("{call} {error}: {injected} times, {refused} errors");
-        assert!(injected > 0, "{call} is never called");
+    let (mut injected, mut refused) = (0, 0);
+    for number in (1..=100).step_by(step) {
+        let told = Fault { test, call, error, number }.suffer().await;
+        injected += usize::from(told.injected);
+        refused += told.errors.len();
     }
+    println!("{call} {error}: {injected} times, {refused} errors");
+    assert!(injected > 0, "{call} is never called");
 }
 
 /// One call that fails once in each thread.
 struct Fault {
+    test: &'static str,
     call: &'static str,
     error: &'static str,
     number: usize,
@@ -109,7 +124,7 @@ impl Fault {
         }
         let output = strace
             .arg(std::env::current_exe().expect("this test"))
-            .args(["--exact", "failing::any_call_may_fail", "--nocapture"])
+            .args(["--exact", &format!("failing::{}", self.test), "--nocapture"])
             .env(VICTIM, dir)
             .output()
             .expect("strace");

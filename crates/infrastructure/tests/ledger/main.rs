@@ -1,5 +1,6 @@
 //! The ledger on a real disk: what it keeps, what it refuses, and what is left of it after a crash.
 
+mod backup;
 mod crash;
 mod failing;
 mod full_disk;

@@ -10,10 +10,11 @@ use crate::wire::View;
 use crate::{first_start, limits, listener, toolbox_binary, watch};
 use anyhow::Context;
 use axum::Router;
-use sandgate_core::{Provider, ProviderKind, SandboxRepository, Sandboxes};
+use sandgate_core::{Provider, ProviderKind, Reserve, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
+use sandgate_infrastructure::disk::Disk;
 use sandgate_infrastructure::sqlite::SqliteLedger;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,11 @@ impl App {
         };
         let unenforced_limits = limits::check(&service, stakes).await?;
         let provider = Provider::new(ProviderKind::Container, Arc::new(service));
-        let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock));
+        let reserve = Reserve {
+            storage: Arc::new(Disk(data_dir.path().to_owned())),
+            min_free_mib: config.min_free_mib,
+        };
+        let sandboxes = Sandboxes::new(ledger.clone(), provider, Arc::new(SystemClock)).with_reserve(reserve);
         let recovery =
             sandboxes.recover().await.context("the ledger and the sandboxes cannot be brought together")?;
         tracing::info!(?recovery, instance = ledger.instance().as_str(), "recovered");

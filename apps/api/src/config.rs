@@ -17,6 +17,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:4380";
 /// Where a server keeps everything that is not told otherwise.
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
 
+/// Room for the sandboxes that run to write, and for their ends to be noted.
+const DEFAULT_MIN_FREE_MIB: u64 = 512;
+
 /// A key that is easier to guess than this many characters allow is refused.
 const MIN_KEY_LENGTH: usize = 20;
 
@@ -64,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     /// How much one sandbox gets, and may ask for.
     pub(crate) limits: ResourceLimits,
+    /// MiB of the data directory's disk that are kept free of new sandboxes.
+    pub(crate) min_free_mib: u64,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
 }
@@ -83,6 +88,7 @@ impl Config {
             api_key: args.api_key.map(strong_enough).transpose()?,
             snapshots: file.snapshots,
             limits: file.limits,
+            min_free_mib: file.min_free_mib.unwrap_or(DEFAULT_MIN_FREE_MIB),
             allow_unenforced_limits: args
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)
@@ -174,6 +180,13 @@ mod tests {
         let source = &config.snapshots[&SnapshotName::parse("tools").expect("name")];
         assert_eq!(source.user.as_ref().map(ToString::to_string).as_deref(), Some("dev"));
         assert_eq!((config.limits.maximum.memory_gib, config.limits.maximum.cpu), (32, 4));
+    }
+
+    #[test]
+    fn room_is_kept_free_unless_somebody_says_otherwise() {
+        assert_eq!(Config::read(args()).expect("defaults").min_free_mib, 512);
+        let (_file, args) = with_file("[disk]\nmin_free_mib = 0\n");
+        assert_eq!(Config::read(args).expect("read").min_free_mib, 0);
     }
 
     #[test]

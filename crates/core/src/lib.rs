@@ -23,9 +23,12 @@ pub use ports::mocks;
 pub use ports::{
     ApiKey, Change, Clock, Command, CommandResult, Event, EventKind, Found, Inventory, KeyHash,
     KeyRepository, ListQuery, Order, Page, RepositoryError, SandboxInfo, SandboxRef, SandboxRepository,
-    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, ToolboxAccess, ToolboxAddress, Watch,
+    SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Storage, ToolboxAccess,
+    ToolboxAddress, Watch,
 };
 pub use sandbox::Sandbox;
-pub use sandboxes::{NewSandbox, Noted, Provider, ProviderKind, Recovery, Sandboxes, SandboxesError};
+pub use sandboxes::{
+    NewSandbox, Noted, Provider, ProviderKind, Recovery, Reserve, Sandboxes, SandboxesError,
+};
 pub use state::{Answer, Cause, Desired, Observed, Request, Step, answer, next_step};
 pub use time::Timestamp;

@@ -4,6 +4,7 @@ mod clock;
 mod keys;
 mod repository;
 mod service;
+mod storage;
 mod watch;
 
 pub use clock::Clock;
@@ -13,6 +14,7 @@ pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
+pub use storage::Storage;
 pub use watch::{Change, Sighting, Watch};
 
 /// Mocks of the ports, to inject the failures that a real adapter will not give on demand.

@@ -9,6 +9,7 @@ mod error;
 mod lifecycle;
 mod provider;
 mod recover;
+mod room;
 mod settings;
 mod timers;
 mod watch;
@@ -17,6 +18,7 @@ pub use create::NewSandbox;
 pub use error::SandboxesError;
 pub use provider::{Provider, ProviderKind};
 pub use recover::Recovery;
+pub use room::Reserve;
 pub use watch::Noted;
 
 use crate::id::{OrganizationId, SandboxId};
@@ -38,12 +40,13 @@ pub struct Sandboxes {
     ledger: Arc<dyn SandboxRepository>,
     provider: Provider,
     clock: Arc<dyn Clock>,
+    reserve: Option<Reserve>,
 }
 
 impl Sandboxes {
     /// A facade over `ledger` and `provider`.
     pub fn new(ledger: Arc<dyn SandboxRepository>, provider: Provider, clock: Arc<dyn Clock>) -> Self {
-        Self { ledger, provider, clock }
+        Self { ledger, provider, clock, reserve: None }
     }
 
     /// A sandbox by id or name.

@@ -17,6 +17,7 @@ pub(super) struct FileConfig {
     pub(super) log: Option<String>,
     pub(super) snapshots: BTreeMap<SnapshotName, SnapshotSource>,
     pub(super) limits: ResourceLimits,
+    pub(super) min_free_mib: Option<u64>,
     pub(super) allow_unenforced_limits: Option<bool>,
 }
 
@@ -32,6 +33,15 @@ struct Toml {
     snapshots: BTreeMap<String, TomlSnapshot>,
     #[serde(default)]
     limits: TomlLimits,
+    #[serde(default)]
+    disk: TomlDisk,
+}
+
+/// The disk of the data directory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlDisk {
+    min_free_mib: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +91,7 @@ impl FileConfig {
             log: toml.log,
             snapshots,
             limits,
+            min_free_mib: toml.disk.min_free_mib,
             allow_unenforced_limits: toml.allow_unenforced_limits,
         })
     }

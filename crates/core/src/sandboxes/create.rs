@@ -25,6 +25,7 @@ impl Sandboxes {
         organization: OrganizationId,
         new: NewSandbox,
     ) -> Result<Sandbox, SandboxesError> {
+        self.has_room()?;
         let intent = self.intent(organization, new)?;
         match self.ledger.insert(&intent, self.event(EventKind::Requested, None)).await {
             Err(RepositoryError::NameTaken) => {

@@ -18,6 +18,7 @@ impl Sandboxes {
         if !go {
             return Ok(sandbox);
         }
+        self.has_room()?;
         let wanted =
             self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;
         self.do_start(&wanted).await

@@ -5,4 +5,5 @@ mod lifecycle;
 mod meddling;
 mod recover;
 mod rig;
+mod room;
 mod settings;

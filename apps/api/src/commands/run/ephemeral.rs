@@ -38,6 +38,8 @@ impl Ephemeral {
             api_key: Some(key.clone()),
             snapshots: BTreeMap::new(),
             limits: ResourceLimits::default(),
+            // Its data live for one command, often in memory: the disk itself says when it is full.
+            min_free_mib: 0,
             allow_unenforced_limits,
         };
         let app = App::build(config).await.context(

@@ -27,6 +27,8 @@ pub struct Options {
     pub binary: Option<OsString>,
     /// A cgroup controller that it does not see, such as `memory`.
     pub hidden: Option<&'static str>,
+    /// The directory that its own is made in, such as one on a small disk.
+    pub parent: Option<PathBuf>,
 }
 
 /// A server that runs. When it is dropped, it is stopped, and the test fails if anything is left behind.
@@ -47,7 +49,9 @@ impl Server {
 
     /// Starts a server in a new data directory.
     pub async fn start_with(options: Options) -> Self {
-        let folder = tempfile::Builder::new().prefix("sandgate-test-").tempdir().expect("a temporary folder");
+        let parent = options.parent.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("sandgate-test-").tempdir_in(parent);
+        let folder = folder.expect("a temporary folder");
         let data = folder.path().join("data");
         let running = Running::start(serve(folder.path(), &options));
         let given =

@@ -19,6 +19,8 @@ pub(crate) enum Bench {
     Load(Load),
     /// What changed between two JSON files of `load`
     Compare(Compare),
+    /// The ledger alone, on the disk of the current directory
+    Ledger,
 }
 
 /// What `xtask bench micro` takes.
@@ -56,6 +58,7 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
         Bench::Micro(asked) => micro(project, asked)?,
         Bench::Load(asked) => load(project, asked)?,
         Bench::Compare(files) => compare(project, files)?,
+        Bench::Ledger => ledger(project),
     })
 }
 
@@ -78,6 +81,10 @@ fn compare(project: &Project, files: &Compare) -> Result<Command> {
     let mut compare = generator(project)?;
     compare.arg("compare").arg(&files.before).arg(&files.after);
     Ok(compare)
+}
+
+fn ledger(project: &Project) -> Command {
+    project.cargo(&["run", "--release", "-p", "sandgate-infrastructure", "--example", "bench_ledger"])
 }
 
 /// The generator with a verb that needs a server to measure.

@@ -10,10 +10,11 @@ use crate::wire::View;
 use crate::{first_start, limits, listener, retention, toolbox_binary, upkeep, watch};
 use anyhow::Context;
 use axum::Router;
-use sandgate_core::{Ledger, Policy, Provider, ProviderKind, SandboxRepository, Sandboxes};
+use sandgate_core::{Ledger, Policy, Provider, ProviderKind, Reserve, SandboxRepository, Sandboxes};
 use sandgate_infrastructure::clock::SystemClock;
 use sandgate_infrastructure::container::{ContainerOptions, ContainerSandboxService};
 use sandgate_infrastructure::data_dir::DataDir;
+use sandgate_infrastructure::disk::Disk;
 use sandgate_infrastructure::sqlite::{Retention, SqliteLedger};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -36,9 +37,14 @@ impl App {
         let ledger = Arc::new(SqliteLedger::open(data_dir.path())?);
         ledger.limit(config.quotas.clone());
         let (provider, unenforced_limits) = provider(&config, &data_dir, &ledger).await?;
-        let clock = Arc::new(SystemClock::new());
+        let reserve = Reserve {
+            storage: Arc::new(Disk(data_dir.path().to_owned())),
+            min_free_mib: config.min_free_mib,
+        };
         let policy = Policy { max_lifetime: config.max_lifetime, ..Policy::default() };
-        let sandboxes = Sandboxes::new(Ledger::new(ledger.clone()), provider, clock).with_policy(policy);
+        let sandboxes = Sandboxes::new(Ledger::new(ledger.clone()), provider, Arc::new(SystemClock::new()))
+            .with_policy(policy)
+            .with_reserve(reserve);
         upkeep::recover(&sandboxes).await;
         first_start::ensure_key(ledger.as_ref(), config.api_key.as_ref(), data_dir.path()).await?;
 

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::commands::audit::{self, AuditArgs};
+use crate::commands::backup::{self, BackupArgs, RestoreArgs};
 use crate::commands::doctor::{self, DoctorArgs};
 use crate::commands::run::{self, RunArgs};
 use crate::config::{Config, ServeArgs};
@@ -32,6 +33,10 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Check or export the log of events: who did what to which sandbox.
     Audit(AuditArgs),
+    /// Copy the ledger and its key to a new directory, also while a server runs.
+    Backup(BackupArgs),
+    /// Put a backup back, while no server runs.
+    Restore(RestoreArgs),
     /// Print the OpenAPI description of the API as YAML.
     Openapi,
 }
@@ -43,6 +48,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => return Ok(run::run(args)),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Audit(args) => return audit::run(args),
+        Command::Backup(args) => backup::back_up(&args)?,
+        Command::Restore(args) => backup::restore(&args)?,
         Command::Openapi => print!("{}", openapi::yaml()?),
     }
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,9 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:4380";
 /// Where a server keeps everything that is not told otherwise.
 pub(crate) const DEFAULT_DATA_DIR: &str = "/var/lib/sandgate";
 
+/// Room for the sandboxes that run to write, and for their ends to be noted.
+const DEFAULT_MIN_FREE_MIB: u64 = 512;
+
 /// A key that is easier to guess than this many characters allow is refused.
 const MIN_KEY_LENGTH: usize = 20;
 
@@ -70,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) max_lifetime: Option<u32>,
     /// How much there may be of all.
     pub(crate) quotas: Quotas,
+    /// MiB of the data directory's disk that are kept free of new sandboxes.
+    pub(crate) min_free_mib: u64,
     /// Whether to go on where a limit does not bind.
     pub(crate) allow_unenforced_limits: bool,
     /// How long what is over is kept.
@@ -93,6 +98,7 @@ impl Config {
             limits: file.limits,
             max_lifetime: file.max_lifetime.filter(|minutes| *minutes > 0),
             quotas: file.quotas,
+            min_free_mib: file.min_free_mib.unwrap_or(DEFAULT_MIN_FREE_MIB),
             allow_unenforced_limits: args
                 .allow_unenforced_limits
                 .or(file.allow_unenforced_limits)
@@ -195,6 +201,13 @@ mod tests {
         assert_eq!(Config::read(args()).expect("defaults").retention, usual);
         let (_file, args) = with_file("[retention]\nevents_days = 0\n");
         assert_eq!(Config::read(args).expect("read").retention, Retention { events: None, ..usual });
+    }
+
+    #[test]
+    fn room_is_kept_free_unless_somebody_says_otherwise() {
+        assert_eq!(Config::read(args()).expect("defaults").min_free_mib, 512);
+        let (_file, args) = with_file("[disk]\nmin_free_mib = 0\n");
+        assert_eq!(Config::read(args).expect("read").min_free_mib, 0);
     }
 
     #[test]

@@ -32,13 +32,13 @@ pub use ports::{
     Abandoned, Actor, Agenda, Anchor, ApiKey, Change, Clock, Command, CommandResult, Event, EventHash,
     EventKind, EventQuery, EventRepository, Found, Head, Intent, InvalidHead, Inventory, KeyHash,
     KeyRepository, ListQuery, Order, Page, Recorded, RepositoryError, SandboxInfo, SandboxRef,
-    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Timeline,
+    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Storage, Timeline,
     ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
 };
 pub use sandbox::Sandbox;
 pub use sandboxes::{
-    Created, Ledger, NewSandbox, Noted, Policy, Provider, ProviderKind, Reconciled, Recovery, Sandboxes,
-    SandboxesError, Swept,
+    Created, Ledger, NewSandbox, Noted, Policy, Provider, ProviderKind, Reconciled, Recovery, Reserve,
+    Sandboxes, SandboxesError, Swept,
 };
 pub use state::{Answer, Cause, Desired, Observed, Request, Step, answer, next_step};
 pub use time::{Boot, Timestamp, Uptime};

@@ -6,6 +6,7 @@ mod events;
 mod keys;
 mod repository;
 mod service;
+mod storage;
 mod timeline;
 mod usage;
 mod watch;
@@ -21,6 +22,7 @@ pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,
     StartStop, ToolboxAccess, ToolboxAddress,
 };
+pub use storage::Storage;
 pub use timeline::{Anchor, Timeline};
 pub use usage::{UsageQuery, UsageReport, UsageRepository, Used};
 pub use watch::{Change, Sighting, Watch};

@@ -18,6 +18,7 @@ mod policy;
 mod provider;
 mod reconcile;
 mod recover;
+mod room;
 mod settings;
 mod sweep;
 mod timers;
@@ -30,6 +31,7 @@ pub use policy::Policy;
 pub use provider::{Provider, ProviderKind};
 pub use reconcile::Reconciled;
 pub use recover::Recovery;
+pub use room::Reserve;
 pub use sweep::Swept;
 pub use watch::Noted;
 
@@ -58,6 +60,7 @@ pub struct Sandboxes {
     frame: Frame,
     claims: Claims,
     orphans: Orphans,
+    reserve: Option<Reserve>,
     actor: Actor,
 }
 
@@ -66,7 +69,7 @@ impl Sandboxes {
     pub fn new(ledger: Ledger, provider: Provider, clock: Arc<dyn Clock>) -> Self {
         let (policy, claims, orphans) = (Policy::default(), Claims::default(), Orphans::default());
         let (frame, actor) = (Frame::new(clock), Actor::Server);
-        Self { ledger, provider, policy, frame, claims, orphans, actor }
+        Self { ledger, provider, policy, frame, claims, orphans, reserve: None, actor }
     }
 
     /// The same sandboxes, for somebody: what is done through it is recorded as this actor's doing.

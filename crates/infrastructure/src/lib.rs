@@ -4,5 +4,6 @@ pub mod chain;
 pub mod clock;
 pub mod container;
 pub mod data_dir;
+pub mod disk;
 pub mod memory;
 pub mod sqlite;

@@ -5,7 +5,10 @@
 
 mod agenda;
 mod audit;
+mod backup;
+mod ballast;
 mod cursor;
+mod desk;
 mod error;
 mod events;
 mod files;
@@ -25,10 +28,12 @@ mod write;
 mod writer;
 
 pub use audit::Audit;
+pub use backup::{BackupError, backup, restore};
 pub use error::OpenError;
 pub use purge::{Purged, Retention};
 
 use async_trait::async_trait;
+use desk::Desk;
 use index::Index;
 use list::Selection;
 use open::{Opened, READERS};
@@ -69,7 +74,8 @@ impl SqliteLedger {
         let index = Arc::new(RwLock::new(index));
         let quotas = Arc::default();
         let context = Context { instance: instance.clone(), seal, quotas: Arc::clone(&quotas) };
-        let writer = Writer::start(writer, context, index.clone()).map_err(|source| OpenError::Io {
+        let desk = Desk::new(dir, writer, context, index.clone());
+        let writer = Writer::start(desk).map_err(|source| OpenError::Io {
             dir: dir.to_owned(),
             operation: "served",
             source: source.into(),

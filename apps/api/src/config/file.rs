@@ -22,6 +22,7 @@ pub(super) struct FileConfig {
     pub(super) limits: ResourceLimits,
     pub(super) max_lifetime: Option<u32>,
     pub(super) quotas: Quotas,
+    pub(super) min_free_mib: Option<u64>,
     pub(super) allow_unenforced_limits: Option<bool>,
     pub(super) retention: Retention,
 }
@@ -42,6 +43,15 @@ struct Toml {
     quota: TomlQuotas,
     #[serde(default)]
     retention: TomlRetention,
+    #[serde(default)]
+    disk: TomlDisk,
+}
+
+/// The disk of the data directory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlDisk {
+    min_free_mib: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,6 +133,7 @@ impl FileConfig {
             limits,
             max_lifetime: toml.limits.max_lifetime,
             quotas: toml.quota.parse()?,
+            min_free_mib: toml.disk.min_free_mib,
             allow_unenforced_limits: toml.allow_unenforced_limits,
             retention: toml.retention.into(),
         })

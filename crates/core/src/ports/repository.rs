@@ -225,8 +225,17 @@ pub enum RepositoryError {
     #[error("the cursor is not one that this server gave")]
     BadCursor,
     /// No room for another row.
-    #[error("the disk of the ledger is full")]
+    #[error(
+        "the disk of the ledger is full: no sandbox can be made until there is room on it; sandboxes run on, and can be \
+         stopped and deleted"
+    )]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The disk refuses, or has failed. What was acknowledged before is not touched by that.
+    #[error(
+        "the disk of the ledger cannot be used at the moment, it may be read-only or broken: look at the server's log and \
+         try again"
+    )]
+    Disk(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The ledger cannot be read or written.
     #[error("the ledger cannot be used")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -240,6 +249,7 @@ impl RepositoryError {
             Self::NotAdmitted(reason) => reason.code(),
             Self::BadCursor => ErrorCode::BadRequest,
             Self::Full(_) => ErrorCode::InsufficientStorage,
+            Self::Disk(_) => ErrorCode::ServiceUnavailable,
             Self::Broken(_) => ErrorCode::Internal,
         }
     }

@@ -49,6 +49,7 @@ impl Sandboxes {
         organization: OrganizationId,
         new: NewSandbox,
     ) -> Result<Created, SandboxesError> {
+        self.has_room()?;
         let (event, idempotency) = (self.event(EventKind::Requested, None), new.idempotency.clone());
         let intent = Intent { sandbox: self.intent(organization, new)?, event, idempotency };
         let _claim = self.claims.hold(intent.sandbox.id);

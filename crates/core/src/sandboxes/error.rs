@@ -26,6 +26,17 @@ pub enum SandboxesError {
     /// The request asks for something impossible.
     #[error(transparent)]
     Invalid(#[from] InvalidConfig),
+    /// The disk is nearly full, so that nothing was begun.
+    #[error(
+        "the server's disk has {free_mib} MiB free and keeps {wanted_mib}: delete sandboxes or make room, and try again; \
+         sandboxes that run go on"
+    )]
+    NoRoom {
+        /// MiB that are free.
+        free_mib: u64,
+        /// MiB that must be.
+        wanted_mib: u64,
+    },
     /// The provider did not do it.
     #[error(transparent)]
     Provider(#[from] ServiceError),
@@ -53,6 +64,7 @@ impl SandboxesError {
             Self::NameTaken(_) | Self::Busy => ErrorCode::Conflict,
             Self::WrongState(_) | Self::Invalid(_) => ErrorCode::BadRequest,
             Self::NotAdmitted(reason) => reason.code(),
+            Self::NoRoom { .. } => ErrorCode::InsufficientStorage,
             Self::Provider(error) => error.code(),
             Self::Ledger(error) => error.code(),
         }

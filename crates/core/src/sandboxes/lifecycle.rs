@@ -20,6 +20,7 @@ impl Sandboxes {
         if !go {
             return Ok(sandbox);
         }
+        self.has_room()?;
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;

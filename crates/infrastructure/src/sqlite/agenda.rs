@@ -1,5 +1,6 @@
 //! Abandoned attempts as rows: which are due, and how they stand.
 
+use super::backup::restored_at;
 use super::rows;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use sandgate_core::{Abandoned, Attempt, Timestamp};
@@ -44,16 +45,13 @@ pub(super) fn knows(connection: &Connection, attempt: Attempt) -> rusqlite::Resu
     Ok(found.optional()?.is_some())
 }
 
-/// What a restore leaves in `meta`: the moment of it.
-pub(super) const RESTORED: &str = "restored_at";
-
 /// Whether the ledger came out of a backup, and nobody has said since that it is the right one.
 pub(super) fn is_doubtful(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM meta WHERE key = ?")?.exists([RESTORED])
+    Ok(restored_at(connection)?.is_some())
 }
 
 /// Somebody has said so.
 pub(super) fn trust(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM meta WHERE key = ?", [RESTORED])?;
+    connection.execute("DELETE FROM meta WHERE key = 'restored_at'", [])?;
     Ok(())
 }

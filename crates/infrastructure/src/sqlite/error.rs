@@ -1,7 +1,9 @@
 //! Why a ledger was not opened, and what `SQLite`'s refusals mean to the core.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use sandgate_core::{NotAdmitted, RepositoryError};
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +46,12 @@ pub enum OpenError {
         /// What was found first.
         detail: String,
     },
+    /// A restore was cut short, so that there may be no ledger, or half of one.
+    #[error("a backup was not put back to the end in {}: run `sandgate restore` again", dir.display())]
+    HalfRestored {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// The key for the sealed values is missing, or another one.
     #[error("{} is not the key that sealed values of the ledger were sealed with: put the right one back", path.display())]
     WrongKey {
@@ -61,6 +69,18 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl OpenError {
+    /// Whether room on the disk would help.
+    pub(super) fn is_for_want_of_room(&self) -> bool {
+        let first: &(dyn Error + 'static) = self;
+        std::iter::successors(Some(first), |error| (*error).source()).any(|error| {
+            let of_the_host = error.downcast_ref::<io::Error>();
+            of_the_host.is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+                || error.downcast_ref().is_some_and(is_full)
+        })
+    }
 }
 
 /// Why one write was not done.
@@ -104,8 +124,48 @@ impl From<WriteError> for RepositoryError {
 
 /// What a refusal of `SQLite` means. It is shared, as all writes of a group fail for the same reason.
 pub(super) fn database(error: Arc<rusqlite::Error>) -> RepositoryError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => RepositoryError::Full(error.into()),
-        _ => RepositoryError::Broken(error.into()),
+    if is_full(&error) {
+        RepositoryError::Full(error.into())
+    } else if is_disk(&error) {
+        RepositoryError::Disk(Box::new(Failed { operation: operation(&error), source: error }))
+    } else {
+        RepositoryError::Broken(error.into())
     }
+}
+
+/// Whether room on the disk would help.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    // The index of the write-ahead log is a file as well, and has a code of its own for this.
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || extended(error) == Some(ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// Whether the disk did not do as it was told, or could not be asked: what was written last is in doubt.
+pub(super) fn is_disk(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DatabaseBusy, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | DatabaseBusy | ReadOnly | SystemIoFailure))
+}
+
+/// What the disk did not do.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger could not be {operation}")]
+struct Failed {
+    operation: &'static str,
+    source: Arc<rusqlite::Error>,
+}
+
+fn operation(error: &rusqlite::Error) -> &'static str {
+    match extended(error) {
+        Some(ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) => "flushed",
+        Some(ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_READONLY) => "written",
+        Some(ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ) => "read",
+        Some(ffi::SQLITE_IOERR_TRUNCATE) => "shortened",
+        Some(code) if code & 0xff == ffi::SQLITE_CANTOPEN => "opened",
+        Some(code) if code & 0xff == ffi::SQLITE_BUSY => "locked",
+        _ => "used",
+    }
+}
+
+fn extended(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
 }

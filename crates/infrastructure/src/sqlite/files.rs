@@ -32,6 +32,11 @@ impl Files<'_> {
         self.dir.join("seal.key")
     }
 
+    /// Where a backup is made ready. While it is there, a restore is not over.
+    pub(super) fn restoring(&self) -> PathBuf {
+        self.dir.join("restoring")
+    }
+
     /// What failed, for people.
     pub(super) fn failed<E>(&self, operation: &'static str) -> impl FnOnce(E) -> OpenError
     where
@@ -110,22 +115,40 @@ impl Files<'_> {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let new = self.dir.join(format!("{name}.new"));
-        let prepare = || match std::fs::remove_file(&new) {
+        let made = self.write_and_rename(&new, name, fill);
+        if made.is_err() {
+            // The failure is what counts: what is left is removed by the next try.
+            let _ = std::fs::remove_file(&new);
+        }
+        made
+    }
+
+    fn write_and_rename<E>(
+        &self,
+        new: &Path,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), OpenError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let prepare = || match std::fs::remove_file(new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => private().create_new(true).open(&new),
+            _ => private().create_new(true).open(new),
         };
         let empty = prepare().map_err(self.failed("made"))?;
-        fill(&new).map_err(self.failed("made"))?;
+        fill(new).map_err(self.failed("made"))?;
         let finish = || {
             empty.sync_all()?;
-            std::fs::rename(&new, self.dir.join(name))?;
+            std::fs::rename(new, self.dir.join(name))?;
             File::open(self.dir)?.sync_all()
         };
         finish().map_err(self.failed("made"))
     }
 }
 
-fn private() -> OpenOptions {
+/// A file that others cannot read.
+pub(super) fn private() -> OpenOptions {
     let mut options = File::options();
     options.write(true).mode(0o600);
     options

@@ -1,5 +1,6 @@
 //! Opening a ledger: lock, identity, settings, format, soundness, key, and what lives into memory.
 
+use super::ballast::Ballast;
 use super::error::OpenError;
 use super::files::{APPLICATION_ID, Files};
 use super::index::Index;
@@ -8,19 +9,22 @@ use super::quotas;
 use super::rows::{self, ReadError};
 use super::seal::Seal;
 use super::timeline;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use sandgate_core::{ApiKey, InstanceId, KeyHash};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many lists are read side by side.
 pub(super) const READERS: usize = 2;
 
+/// How long one connection waits for another.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// For every connection: nothing is acknowledged before it is on disk, and a damaged or hostile file is noticed rather
 /// than believed.
 const SETTINGS: &str = "
-    PRAGMA busy_timeout = 5000;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA trusted_schema = OFF;
@@ -40,10 +44,20 @@ pub(super) struct Opened {
     pub(super) readers: [Connection; READERS],
 }
 
-/// Opens the ledger in `dir`, or makes one.
+/// Opens the ledger in `dir`, or makes one. On a full disk its reserve makes way for that.
 pub(super) fn open(dir: &Path) -> Result<Opened, OpenError> {
+    match open_once(dir) {
+        Err(error) if error.is_for_want_of_room() && Ballast::new(dir).spend() => open_once(dir),
+        outcome => outcome,
+    }
+}
+
+fn open_once(dir: &Path) -> Result<Opened, OpenError> {
     let files = Files { dir };
     let lock = files.lock()?;
+    if files.restoring().exists() {
+        return Err(OpenError::HalfRestored { dir: dir.to_owned() });
+    }
     if !files.has_database()? {
         files.make("ledger.db", make_database)?;
     }
@@ -67,9 +81,30 @@ fn make_database(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + S
     new.close().map_err(|(_, error)| error.into())
 }
 
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+/// Another connection that writes, to a ledger that is open: everything that was acknowledged is brought to disk once
+/// more, out of the write-ahead log, which is empty then, and the whole is looked through.
+pub(super) fn reopen(dir: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(&Files { dir }.database(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    checkpoint(&connection)?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(connection) } else { Err(failure(ffi::SQLITE_CORRUPT, verdict)) }
+}
+
+/// Brings the write-ahead log into the database and empties it. It fails while others read from it.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(failure(ffi::SQLITE_BUSY, "others are reading".to_owned())) } else { Ok(()) }
+}
+
+fn failure(code: i32, detail: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(detail))
+}
+
+/// A connection with our settings.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(PATIENCE)?;
     connection.execute_batch(SETTINGS)?;
     Ok(connection)
 }

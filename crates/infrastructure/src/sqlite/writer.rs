@@ -1,22 +1,14 @@
-//! The one thread that writes. It commits in groups: what was queued while the disk was busy goes into the next
-//! transaction together, so that many callers share one flush.
+//! The hand on the one thread that writes: queues what is to be written, and brings back how it went.
 
-use super::error::{WriteError, database};
-use super::index::Index;
-use super::write::{Context, Write};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use sandgate_core::{Admitted, RepositoryError};
+use super::desk::{Desk, Outcome, Queued};
+use super::write::Write;
+use sandgate_core::RepositoryError;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many writes wait at the most; whoever brings another waits with it.
 const QUEUE: usize = 256;
-/// How many writes share one transaction at the most.
-const GROUP: usize = 64;
-
-type Outcome = Result<Admitted, RepositoryError>;
 
 /// A hand on the thread, which ends with it.
 pub(super) struct Writer {
@@ -24,22 +16,15 @@ pub(super) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Queued {
-    write: Write,
-    answer: oneshot::Sender<Outcome>,
-}
-
 impl Writer {
-    /// Starts the thread. It owns `connection`, and keeps `index` as it was committed.
-    pub(super) fn start(
-        connection: Connection,
-        context: Context,
-        index: Arc<RwLock<Index>>,
-    ) -> io::Result<Self> {
+    /// Starts the thread at its desk.
+    pub(super) fn start(desk: Desk) -> io::Result<Self> {
         let (queue, queued) = mpsc::channel(QUEUE);
-        let desk = Desk { connection, context, index };
-        let thread =
-            std::thread::Builder::new().name("ledger".to_owned()).spawn(move || desk.work(queued))?;
+        // Only its clock is used: the thread waits for writes, and for the end of a while without any.
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || desk.work(queued, &waiting))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -67,81 +52,15 @@ impl Drop for Writer {
     }
 }
 
-/// Where the thread works.
-struct Desk {
-    connection: Connection,
-    context: Context,
-    index: Arc<RwLock<Index>>,
-}
-
-impl Desk {
-    fn work(mut self, mut queue: mpsc::Receiver<Queued>) {
-        let mut group = Vec::with_capacity(GROUP);
-        while queue.blocking_recv_many(&mut group, GROUP) > 0 {
-            self.handle(&mut group);
-        }
-        // Only to leave a small directory: what is in the write-ahead log is safe there too.
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-    }
-
-    fn handle(&mut self, group: &mut Vec<Queued>) {
-        match self.commit(group) {
-            Ok(outcomes) => {
-                self.publish(group, &outcomes);
-                for (queued, outcome) in group.drain(..).zip(outcomes) {
-                    // Whoever went away does not wait for an answer.
-                    let _ = queued.answer.send(outcome);
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for queued in group.drain(..) {
-                    let _ = queued.answer.send(Err(database(error.clone())));
-                }
-            }
-        }
-    }
-
-    /// One transaction for all, in which each write fails by itself. An error means that none of it was done.
-    fn commit(&mut self, group: &[Queued]) -> rusqlite::Result<Vec<Outcome>> {
-        let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut outcomes = Vec::with_capacity(group.len());
-        for Queued { write, .. } in group {
-            outcomes.push(alone(&mut transaction, write, &self.context)?);
-        }
-        transaction.commit()?;
-        Ok(outcomes)
-    }
-
-    /// Nobody is answered before everybody can see what was written.
-    fn publish(&self, group: &[Queued], outcomes: &[Outcome]) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        for (queued, _) in group.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
-            queued.write.publish(&mut index);
-        }
-    }
-}
-
-/// Carries out one write so that its failure undoes nothing but itself. An error means that `SQLite` has given up the whole
-/// transaction, as it does when the disk is full: a write after that would stand outside of any.
-fn alone(transaction: &mut Transaction<'_>, write: &Write, context: &Context) -> rusqlite::Result<Outcome> {
-    let savepoint = transaction.savepoint()?;
-    match write.execute(&savepoint, context) {
-        Ok(admitted) => savepoint.commit().map(|()| Ok(admitted)),
-        Err(WriteError::Database(error)) if savepoint.is_autocommit() => Err(error),
-        Err(error) => {
-            savepoint.finish()?;
-            Ok(Err(error.into()))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::index::Index;
     use crate::sqlite::open::{self, Opened};
+    use crate::sqlite::write::Context;
     use sandgate_core::{ApiKey, KeyHash, KeyId, OrganizationId, SandboxId, Timestamp};
     use std::path::Path;
+    use std::sync::{Arc, RwLock};
     use tokio::task::JoinSet;
 
     /// A writer whose database may grow by so many pages and no more, as on a disk that is almost full.
@@ -150,11 +69,9 @@ mod tests {
         let count: i64 = writer.pragma_query_value(None, "page_count", |row| row.get(0)).expect("page count");
         writer.pragma_update(None, "max_page_count", count + pages).expect("limit");
         let index = Arc::new(RwLock::new(index));
-        (
-            Writer::start(writer, Context { instance, seal, quotas: Arc::default() }, index.clone())
-                .expect("start"),
-            index,
-        )
+        let context = Context { instance, seal, quotas: Arc::default() };
+        let desk = Desk::new(dir, writer, context, index.clone());
+        (Writer::start(desk).expect("start"), index)
     }
 
     fn key(n: u64) -> (KeyHash, Write) {

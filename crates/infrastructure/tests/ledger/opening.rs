@@ -55,7 +55,7 @@ async fn a_closed_ledger_leaves_no_log_behind() {
     rig.inserted("one").await;
     let dir = rig.close();
     let files: Vec<_> = contents(dir.path()).into_keys().collect();
-    assert_eq!(files, ["ledger.db", "seal.key"]);
+    assert_eq!(files, ["ballast", "ledger.db", "seal.key"]);
 }
 
 #[test]

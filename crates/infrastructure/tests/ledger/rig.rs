@@ -9,10 +9,20 @@ use sandgate_core::{
 use sandgate_infrastructure::chain::{Damage, Sound};
 use sandgate_infrastructure::sqlite::{Audit, SqliteLedger};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The moment at which everything here begins.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Asks until `reached` is true, and panics when that takes too long.
+pub(crate) async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !reached().await {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// A ledger that knows one organization. Its directory goes with it.
 pub(crate) struct Rig {
@@ -23,7 +33,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
+        Self::new_in(tempfile::tempdir().expect("temporary directory")).await
+    }
+
+    pub(crate) async fn new_in(dir: TempDir) -> Self {
         let ledger = SqliteLedger::open(dir.path()).expect("a new ledger");
         let organization = OrganizationId::random();
         let key = ApiKey { id: KeyId::random(), organization };

@@ -50,12 +50,13 @@ async fn the_sealed_values_of_what_is_gone_are_gone() {
 #[tokio::test]
 async fn every_file_is_private() {
     let rig = with_secret("x").await;
-    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.lock", "seal.key"] {
+    let files = ["ballast", "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.lock", "seal.key"];
+    for file in files {
         let metadata = rig.path().join(file).metadata().expect(file);
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
     }
     let left = std::fs::read_dir(rig.path()).expect("list").count();
-    assert_eq!(left, 5, "nothing half made is left");
+    assert_eq!(left, files.len(), "nothing half made is left");
 }
 
 #[tokio::test]

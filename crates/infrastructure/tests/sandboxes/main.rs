@@ -6,6 +6,7 @@ mod lifecycle;
 mod meddling;
 mod recover;
 mod rig;
+mod room;
 mod settings;
 mod sweep;
 mod time;

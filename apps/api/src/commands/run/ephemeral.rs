@@ -41,6 +41,8 @@ impl Ephemeral {
             max_lifetime: None,
             limits: ResourceLimits::default(),
             quotas: sandgate_core::Quotas::default(),
+            // Its data live for one command, often in memory: the disk itself says when it is full.
+            min_free_mib: 0,
             allow_unenforced_limits,
             retention: Retention { events: None, deleted: None },
         };

@@ -105,11 +105,11 @@ impl Context {
 /// where it is one of those that are counted.
 fn insert(connection: &Connection, context: &Context, intent: &Intent) -> Result<Admitted, WriteError> {
     let Intent { sandbox, event, .. } = intent;
-    idempotency::admit(connection, intent)?;
+    idempotency::admit(connection, &context.seal, intent)?;
     rows::write(connection, rows::INSERT, &context.seal, sandbox)?;
     let admitted = quotas::admit_rate(connection, &context.quotas(), sandbox)?;
     quotas::admit(connection, &context.quotas(), sandbox, Reserved::of(sandbox))?;
-    idempotency::note(connection, intent)?;
+    idempotency::note(connection, &context.seal, intent)?;
     record(connection, &context.instance, sandbox, event)?;
     Ok(admitted)
 }

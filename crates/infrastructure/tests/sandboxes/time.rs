@@ -203,14 +203,14 @@ async fn what_is_asked_for_while_a_leap_is_followed_is_not_older_for_it() {
         create(&rig, "stopped", Intervals { auto_delete: Some(60), ..Intervals::default() }).await;
         reconciled(&rig).await;
         rig.clock.set(rig.clock_now().shifted(leap));
-        let (follower, asker, organization) =
+        let (follower, client, organization) =
             (rig.sandboxes.clone(), rig.sandboxes.clone(), rig.organization);
         let follows = tokio::spawn(async move { follower.reconcile().await });
         moved.acquire().await.expect("open").forget();
         let mut asked = tokio::spawn(async move {
             let ttl = Intervals { ttl: 90, ..Intervals::default() };
-            asker.stop(organization, "stopped").await.expect("stop");
-            asker.create(organization, mortal("new", ttl)).await.expect("create");
+            client.stop(organization, "stopped").await.expect("stop");
+            client.create(organization, mortal("new", ttl)).await.expect("create");
         });
         // Whoever does not wait is done by now.
         let early = timeout(Duration::from_millis(100), &mut asked).await;

@@ -16,6 +16,7 @@ impl Sandboxes {
         kind: EventKind,
         change: impl FnOnce(&mut Sandbox),
     ) -> Result<Sandbox, SandboxesError> {
+        let _steady = self.frame.steady().await;
         let changed = sandbox.changed(self.now(), change);
         let event = self.event(kind, changed.cause.clone());
         self.ledger.sandboxes.update(&changed, event).await?;

@@ -48,10 +48,13 @@ impl Sandboxes {
         new: NewSandbox,
     ) -> Result<Created, SandboxesError> {
         self.has_room()?;
+        let steady = self.frame.steady().await;
         let (event, idempotency) = (self.event(EventKind::Requested, None), new.idempotency.clone());
         let intent = Intent { sandbox: self.intent(organization, new)?, event, idempotency };
         let _claim = self.claims.hold(intent.sandbox.id);
-        match self.ledger.sandboxes.insert(&intent).await {
+        let admitted = self.ledger.sandboxes.insert(&intent).await;
+        drop(steady);
+        match admitted {
             Ok(Admitted { rate }) => {
                 let sandbox = self.make(intent.sandbox).await?;
                 Ok(Created { sandbox, replayed: false, rate })

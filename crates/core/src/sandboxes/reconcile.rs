@@ -35,9 +35,11 @@ impl Sandboxes {
     pub async fn reconcile(&self) -> Result<Reconciled, SandboxesError> {
         let leapt = self.keep_time().await?;
         let due = self.ledger.agenda.due(self.now(), BATCH).await?;
-        let outcomes =
-            self.by(Actor::Reconciler).for_each(due, |it, row| async move { it.take_up(row).await }).await;
-        let abandoned = self.reap_abandoned().await?;
+        let reconciler = self.by(Actor::Reconciler);
+        let tasks = reconciler.for_each(due, |it, row| async move { it.take_up(row).await });
+        // Side by side: a call that hangs keeps nobody's leftovers from being deleted.
+        let (outcomes, abandoned) = tokio::join!(tasks, self.reap_abandoned());
+        let abandoned = abandoned?;
         let count = |wanted| outcomes.iter().filter(|done| **done == Some(wanted)).count();
         Ok(Reconciled { done: count(true), failed: count(false), abandoned, leapt })
     }

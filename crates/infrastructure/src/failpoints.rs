@@ -12,7 +12,7 @@ pub use ledger::FailingLedger;
 pub use names::{CONTAINER, names};
 pub use provider::FailingProvider;
 
-use sandgate_core::{Agenda, Ledger, Provider, SandboxRepository, Timeline};
+use sandgate_core::{Ledger, Provider};
 use sandgate_shared::failpoint::{Failpoints, Mode};
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -52,11 +52,8 @@ impl Steps {
     }
 
     /// A ledger with these failpoints around it.
-    pub fn around_ledger<L>(&self, ledger: Arc<L>) -> Ledger
-    where
-        L: SandboxRepository + Agenda + Timeline + 'static,
-    {
-        Ledger::new(Arc::new(FailingLedger { sound: Ledger::new(ledger), steps: self.clone() }))
+    pub fn around_ledger(&self, sound: Ledger) -> Ledger {
+        Ledger::new(Arc::new(FailingLedger { sound, steps: self.clone() }))
     }
 
     /// A provider with these failpoints around it.

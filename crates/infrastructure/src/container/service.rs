@@ -106,7 +106,8 @@ impl Shared {
     pub(super) fn create(&self, name: &ExternalName, spec: &ContainerSpec) -> Result<(), ServiceError> {
         let Some(listener) = self.listener(name)? else { return Ok(()) };
         let made = self.make(spec, &listener);
-        if made.is_err() {
+        // Where nobody knows whether it was made, the socket may be its own: whoever asks again finds out.
+        if matches!(&made, Err(error) if !matches!(error, ServiceError::OutcomeUnknown { .. })) {
             self.sockets.remove(name).map_err(io_failed("create"))?;
         }
         made

@@ -1,7 +1,7 @@
 //! What outlives a server, and a server on it that can be dropped at any step.
 
 use sandgate_core::{
-    ApiKey, Clock, KeyHash, KeyId, KeyRepository, OrganizationId, Provider, ProviderKind, Sandboxes,
+    ApiKey, Clock, KeyHash, KeyId, KeyRepository, Ledger, OrganizationId, Provider, ProviderKind, Sandboxes,
     Timestamp,
 };
 use sandgate_infrastructure::failpoints::Steps;
@@ -59,7 +59,7 @@ impl House {
         let steps = Steps::new(failpoints.clone());
         let provider = Provider::new(ProviderKind::Container, Arc::new(self.service.clone()));
         let sandboxes = Sandboxes::new(
-            steps.around_ledger(Arc::new(ledger.clone())),
+            steps.around_ledger(Ledger::new(Arc::new(ledger.clone()))),
             steps.around_provider(provider),
             self.clock.clone(),
         );

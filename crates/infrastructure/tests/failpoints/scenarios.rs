@@ -84,6 +84,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         wrong: &[("provider.delete.before", &[Error])]),
     scenario!("delete that is given up", &[GONE], &[GONE], tried_nineteen_times, pass_a_minute,
         wrong: &[("provider.delete.before", &[Error])], then: delete_again),
+    scenario!("delete that is tried later", &[GONE], &[GONE], left_deleting, pass_a_minute,
+        wrong: &[("provider.delete.before", &[Error, Error])]),
     scenario!("auto-stop", &[STOPPED], &[STOPPED], created, pass_auto_stop),
     scenario!("auto-delete", &[GONE], &[GONE], unwanted, pass_an_hour),
     scenario!("end of life", &[GONE], &[GONE], mortal, pass_an_hour),

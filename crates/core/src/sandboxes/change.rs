@@ -23,6 +23,16 @@ impl Sandboxes {
         Ok(changed)
     }
 
+    /// As [`Self::commit`], of what nobody would want to read about once more.
+    pub(super) async fn amend(
+        &self,
+        sandbox: &Sandbox,
+        change: impl FnOnce(&mut Sandbox),
+    ) -> Result<(), SandboxesError> {
+        let _steady = self.frame.steady().await;
+        Ok(self.ledger.sandboxes.amend(&sandbox.changed(self.now(), change)).await?)
+    }
+
     /// Commits a `change` that holds whatever setting was changed since `sandbox` was read. Where its state has changed, by
     /// a request or by what was seen of it, somebody else is at work on it, and the change is lost.
     pub(super) async fn commit_on_top(

@@ -117,17 +117,18 @@ impl Sandboxes {
             return;
         }
         let before = row.operation.unwrap_or_else(|| Operation::begun(now));
-        let operation = before.failed(id, now, !is_passing(error));
-        let cause = if operation.parked { parked(&current, error) } else { chain(error) };
+        let for_good = !is_passing(error);
+        let after = before.failed(id, now, for_good);
+        let cause = if after.parked { parked(&current, error) } else { chain(error) };
         let postponed = |s: &mut Sandbox| {
-            s.operation = Some(operation);
+            s.operation = Some(before.failed(id, self.now(), for_good));
             s.cause = Some(cause);
         };
         // Whoever was quicker has changed it, and with that its task.
-        if let Some(kind) = told(operation) {
+        if let Some(kind) = told(after) {
             let _ = self.commit(&current, kind, postponed).await;
         } else {
-            let _ = self.ledger.sandboxes.amend(&current.changed(now, postponed)).await;
+            let _ = self.amend(&current, postponed).await;
         }
     }
 }

@@ -115,7 +115,7 @@ pub(crate) async fn state_of(server: &Server, name: &str) -> Option<Observed> {
 fn one() -> NewSandbox {
     let config = SandboxConfig::new(ResourceLimits::default().default);
     let name = Some(SandboxName::parse("one").expect("a name"));
-    NewSandbox { name, config, created_by: None, idempotency: None }
+    NewSandbox { name, config, idempotency: None }
 }
 
 fn living(intervals: Intervals) -> NewSandbox {

@@ -117,7 +117,6 @@ fn wish(client: usize) -> NewSandbox {
     NewSandbox {
         name: Some(SandboxName::parse(format!("s-{client}")).expect("a name")),
         config: SandboxConfig::new(ResourceLimits::default().default),
-        created_by: None,
         idempotency: Some(Idempotency { key, request: [7; 32] }),
     }
 }

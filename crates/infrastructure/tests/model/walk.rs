@@ -132,7 +132,7 @@ impl Walk {
         let taken =
             rows.iter().any(|row| Some(&row.name) == name.as_ref() && row.desired != Desired::Deleted);
         let full = rows.len() >= LIMIT;
-        let new = NewSandbox { name, config, created_by: None, idempotency: None };
+        let new = NewSandbox { name, config, idempotency: None };
         match self.sandboxes().create(self.organization, new).await {
             Ok(created) => {
                 assert!(!full && !taken && !self.is_away(), "full: {full}, taken: {taken}");

@@ -30,6 +30,10 @@ impl SandboxRepository for FailingLedger {
         self.steps.take(&update(event.kind), fault, write).await
     }
 
+    async fn amend(&self, sandbox: &Sandbox) -> Result<(), RepositoryError> {
+        self.steps.take("ledger.amend", fault, || self.sound.sandboxes.amend(sandbox)).await
+    }
+
     async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError> {
         self.steps.take("ledger.touch", fault, || self.sound.sandboxes.touch(id, at)).await
     }

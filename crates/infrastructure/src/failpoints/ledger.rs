@@ -30,10 +30,8 @@ impl SandboxRepository for FailingLedger {
         self.steps.take(&update(event.kind), fault, write).await
     }
 
-    /// Only what is postponed once more is written so: the same step as when it was the first time.
     async fn amend(&self, sandbox: &Sandbox) -> Result<(), RepositoryError> {
-        let write = || self.sound.sandboxes.amend(sandbox);
-        self.steps.take(&update(EventKind::Postponed), fault, write).await
+        self.steps.take("ledger.amend", fault, || self.sound.sandboxes.amend(sandbox)).await
     }
 
     async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError> {

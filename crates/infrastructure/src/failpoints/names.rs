@@ -4,7 +4,7 @@ use sandgate_core::EventKind;
 
 /// The ledger's writes, but for changes of a row, which are called `update.` and what is noted of them.
 const LEDGER: &[&str] =
-    &["insert", "touch", "purge-idempotency", "note-abandoned", "trust", "set-anchor", "shift"];
+    &["insert", "amend", "touch", "purge-idempotency", "note-abandoned", "trust", "set-anchor", "shift"];
 /// The provider's calls.
 const PROVIDER: &[&str] = &["create", "status", "delete", "start", "stop", "list", "examine"];
 /// Between the container provider's own steps. They have one side only.

@@ -86,6 +86,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         wrong: &[("provider.delete.before", &[Error])], then: delete_again),
     scenario!("delete that is tried later", &[GONE], &[GONE], left_deleting, pass_a_minute,
         wrong: &[("provider.delete.before", &[Error, Error])]),
+    scenario!("delete that is tried often", &[GONE], &[GONE], tried_twice, pass_a_minute,
+        wrong: &[("provider.delete.before", &[Error])]),
     scenario!("auto-stop", &[STOPPED], &[STOPPED], created, pass_auto_stop),
     scenario!("auto-delete", &[GONE], &[GONE], unwanted, pass_an_hour),
     scenario!("end of life", &[GONE], &[GONE], mortal, pass_an_hour),
@@ -233,9 +235,17 @@ async fn left_deleting(server: Server) {
     left_as(&server, Desired::Deleted, Observed::Started).await;
 }
 
+/// Another try in vain is told in the log of events for every power of two.
+async fn tried_twice(server: Server) {
+    tried(server, 2).await;
+}
+
 async fn tried_nineteen_times(server: Server) {
+    tried(server, Operation::TRIES - 1).await;
+}
+
+async fn tried(server: Server, tries: u32) {
     let sandbox = made(&server, one()).await;
-    let tries = Operation::TRIES - 1;
     let operation = Some(Operation { tries, ..Operation::begun(server.now()) });
     left(&server, Sandbox { desired: Desired::Deleted, operation, ..sandbox }).await;
 }

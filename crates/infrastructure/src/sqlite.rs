@@ -119,6 +119,10 @@ impl SandboxRepository for SqliteLedger {
         self.0.writer.write(Write::Update(Arc::new(sandbox.clone()), event)).await.map(drop)
     }
 
+    async fn amend(&self, sandbox: &Sandbox) -> Result<(), RepositoryError> {
+        self.0.writer.write(Write::Amend(Arc::new(sandbox.clone()))).await.map(drop)
+    }
+
     async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError> {
         self.0.writer.write(Write::Touch(id, at)).await.map(drop)
     }

@@ -35,8 +35,7 @@ async fn run(
     State(state): State<ControlState>,
     extract::Json(body): extract::Json<RunCommand>,
 ) -> Result<Response, ApiError> {
-    let mut order = body.parse(&state.limits)?;
-    order.sandbox.created_by = Some(caller.key);
+    let order = body.parse(&state.limits)?;
     let lines = crate::run::begin(&state.tasks, state.acting(caller), caller.organization, order).await?;
     Ok(respond(lines))
 }

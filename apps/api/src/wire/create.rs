@@ -106,7 +106,7 @@ impl CreateSandbox {
             network: Network::None,
         };
         let name = filled(self.name).map(SandboxName::parse).transpose()?;
-        Ok(NewSandbox { name, config, created_by: None, idempotency: None })
+        Ok(NewSandbox { name, config, idempotency: None })
     }
 }
 

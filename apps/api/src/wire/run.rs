@@ -85,7 +85,7 @@ impl RunCommand {
             network: Network::None,
         };
         Ok(RunOrder {
-            sandbox: NewSandbox { name: None, config, created_by: None, idempotency: None },
+            sandbox: NewSandbox { name: None, config, idempotency: None },
             command: StreamRequest { command, argv, cwd, timeout, envs: None },
         })
     }

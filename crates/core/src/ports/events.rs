@@ -22,6 +22,16 @@ pub enum Actor {
     Server,
 }
 
+impl Actor {
+    /// The key that is used, where one is.
+    pub const fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Key(id) => Some(id),
+            Self::Timer | Self::Reconciler | Self::Provider | Self::Server => None,
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     /// The text in the ledger, which never changes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,6 +22,9 @@ pub trait SandboxRepository: Send + Sync {
     /// start was asked for, if the quotas admit it.
     async fn update(&self, sandbox: &Sandbox, event: Event) -> Result<(), RepositoryError>;
 
+    /// As [`Self::update`], of what nobody would want to read about once more: no event.
+    async fn amend(&self, sandbox: &Sandbox) -> Result<(), RepositoryError>;
+
     /// Notes that a sandbox was used. Not a change: no event, no new generation.
     async fn touch(&self, id: SandboxId, at: Timestamp) -> Result<(), RepositoryError>;
 

@@ -5,7 +5,7 @@ use super::deadline::{Deadline, bounded};
 use super::{Sandboxes, SandboxesError};
 use crate::admission::{Admitted, Idempotency, NotAdmitted, Rate};
 use crate::config::{SandboxConfig, SandboxName};
-use crate::id::{KeyId, OrganizationId, SandboxId};
+use crate::id::{OrganizationId, SandboxId};
 use crate::operation::Operation;
 use crate::ports::{EventKind, Intent, RepositoryError, SandboxInfo, ServiceError};
 use crate::sandbox::Sandbox;
@@ -21,8 +21,6 @@ pub struct NewSandbox {
     pub name: Option<SandboxName>,
     /// What it is to be.
     pub config: SandboxConfig,
-    /// The key that asks for it.
-    pub created_by: Option<KeyId>,
     /// What the request is called, if it is to have its effect once however often it is sent.
     pub idempotency: Option<Idempotency>,
 }
@@ -39,8 +37,8 @@ pub struct Created {
 }
 
 impl Sandboxes {
-    /// Makes a sandbox and returns when it runs. After an error nothing of it is left, or what is left is deleted
-    /// by the next recovery.
+    /// Makes a sandbox and returns when it runs. After an error nothing of it is left, or what is left is deleted by the
+    /// reconciler.
     ///
     /// An idempotency key that has made a sandbox already is answered with that sandbox; while its first request is
     /// under way, the caller is told to ask again ([`NotAdmitted::KeyInUse`]).
@@ -100,7 +98,7 @@ impl Sandboxes {
         Ok(Sandbox {
             id,
             organization,
-            created_by: new.created_by,
+            created_by: self.actor.key(),
             name,
             config: new.config,
             provider: self.provider.kind,
@@ -129,8 +127,8 @@ impl Sandboxes {
             })
             .await;
         if delivered.is_err() {
-            // What cannot be written down must not run. If this fails too, the intent is still in the ledger, and
-            // recovery deletes by its name.
+            // What cannot be written down must not run. If this fails too, the intent is still in the ledger, and the
+            // reconciler deletes by its name.
             let _ = bounded("delete", self.provider.service.delete(&intent.reference())).await;
         }
         delivered
@@ -149,7 +147,7 @@ impl Sandboxes {
         if let Ok(doomed) = doomed.await
             && bounded("delete", self.provider.service.delete(&doomed.reference())).await.is_ok()
         {
-            // Should this commit be lost, recovery deletes what is gone already, and commits then.
+            // Should this commit be lost, the reconciler deletes what is gone already, and commits then.
             let _ = self.settle(&doomed, EventKind::Deleted, Observed::Absent).await;
         }
         error.into()

@@ -116,17 +116,25 @@ impl Sandboxes {
         }
         let before = row.operation.unwrap_or_else(|| Operation::begun(now));
         let operation = before.failed(id, now, !is_passing(error));
-        let (kind, cause) = if operation.parked {
-            (EventKind::Parked, parked(&current, error))
-        } else {
-            (EventKind::Postponed, chain(error))
-        };
-        let postponed = self.commit(&current, kind, |s| {
+        let cause = if operation.parked { parked(&current, error) } else { chain(error) };
+        let postponed = |s: &mut Sandbox| {
             s.operation = Some(operation);
             s.cause = Some(cause);
-        });
+        };
         // Whoever was quicker has changed it, and with that its task.
-        let _ = postponed.await;
+        if let Some(kind) = told(operation) {
+            let _ = self.commit(&current, kind, postponed).await;
+        } else {
+            let _ = self.ledger.sandboxes.amend(&current.changed(now, postponed)).await;
+        }
+    }
+}
+
+/// What is written down of one more try in vain. One that goes on for days must not fill the log of events.
+fn told(operation: Operation) -> Option<EventKind> {
+    match operation {
+        Operation { parked: true, .. } => Some(EventKind::Parked),
+        Operation { tries, .. } => tries.is_power_of_two().then_some(EventKind::Postponed),
     }
 }
 

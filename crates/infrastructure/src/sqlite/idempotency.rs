@@ -1,11 +1,13 @@
 //! Requests that are to have their effect once: looked up and noted inside the transaction of their intent.
 
 use super::error::WriteError;
-use rusqlite::{Connection, OptionalExtension, params};
-use sandgate_core::{Desired, Idempotency, Intent, NotAdmitted, OrganizationId, SandboxId, Timestamp};
-
 use super::rows;
+use super::seal::Seal;
 use super::words::Word;
+use rusqlite::{Connection, OptionalExtension, params};
+use sandgate_core::{
+    Desired, Idempotency, IdempotencyKey, Intent, NotAdmitted, OrganizationId, SandboxId, Timestamp,
+};
 
 /// A request that was sent before.
 struct Known {
@@ -15,10 +17,11 @@ struct Known {
 }
 
 /// Whether this is the first time that the request is sent.
-pub(super) fn admit(connection: &Connection, intent: &Intent) -> Result<(), WriteError> {
+pub(super) fn admit(connection: &Connection, seal: &Seal, intent: &Intent) -> Result<(), WriteError> {
     let Some(idempotency) = &intent.idempotency else { return Ok(()) };
     let now = intent.sandbox.created_at;
-    match known(connection, intent.sandbox.organization, idempotency, now)? {
+    let mark = seal.mark(&idempotency.request);
+    match known(connection, intent.sandbox.organization, (&idempotency.key, mark), now)? {
         None => Ok(()),
         Some(Known { same: false, .. }) => Err(NotAdmitted::KeyReused.into()),
         // A create that was given up has no key any more: what is deleted here was delivered before.
@@ -30,15 +33,14 @@ pub(super) fn admit(connection: &Connection, intent: &Intent) -> Result<(), Writ
 fn known(
     connection: &Connection,
     organization: OrganizationId,
-    idempotency: &Idempotency,
+    (key, mark): (&IdempotencyKey, Vec<u8>),
     now: Timestamp,
 ) -> rusqlite::Result<Option<Known>> {
     let sql = "
         SELECT request = ? AS same, sandbox_id, desired
         FROM idempotency JOIN sandbox ON sandbox.id = sandbox_id
         WHERE idempotency.organization_id = ? AND key = ? AND expires_at > ?";
-    let values =
-        params![idempotency.request, organization.to_string(), idempotency.key.as_str(), now.as_millis()];
+    let values = params![mark, organization.to_string(), key.as_str(), now.as_millis()];
     let known = connection.prepare_cached(sql)?.query_row(values, |row| {
         Ok(Known {
             same: row.get("same")?,
@@ -50,14 +52,14 @@ fn known(
 }
 
 /// Notes the request with the sandbox that it makes. One that has expired is forgotten for it.
-pub(super) fn note(connection: &Connection, intent: &Intent) -> rusqlite::Result<()> {
+pub(super) fn note(connection: &Connection, seal: &Seal, intent: &Intent) -> rusqlite::Result<()> {
     let Some(idempotency) = &intent.idempotency else { return Ok(()) };
     let now = intent.sandbox.created_at.as_millis();
     let sql = "INSERT OR REPLACE INTO idempotency VALUES (?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(sql)?.execute(params![
         intent.sandbox.organization.to_string(),
         idempotency.key.as_str(),
-        idempotency.request,
+        seal.mark(&idempotency.request),
         intent.sandbox.id.to_string(),
         now,
         now.saturating_add(Idempotency::KEPT_MILLIS),

@@ -1,19 +1,27 @@
-//! Sealing of what must never lie plain on disk: AES-256-GCM under a key beside the ledger.
+//! Sealing of what must never lie plain on disk, under a key beside the ledger: AES-256-GCM for values, HMAC-SHA256 for what
+//! is only compared.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
 use sandgate_core::SandboxId;
 
 /// Length of a key in bytes.
 pub(super) const KEY_LEN: usize = 32;
 
 /// Seals values, and opens what it sealed.
-pub(super) struct Seal(RandomizedNonceKey);
+pub(super) struct Seal {
+    values: RandomizedNonceKey,
+    marks: hmac::Key,
+}
 
 impl Seal {
     /// A seal with this key.
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the length is that of an AES-256 key"))
+        let values =
+            RandomizedNonceKey::new(&AES_256_GCM, key).expect("the length is that of an AES-256 key");
+        let of_marks = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"sandgate: marks of requests");
+        Self { values, marks: hmac::Key::new(hmac::HMAC_SHA256, of_marks.as_ref()) }
     }
 
     /// A key that nobody has seen.
@@ -23,9 +31,14 @@ impl Seal {
         Ok(key)
     }
 
+    /// By what a request is known again. Without our key nobody can try out what was in it.
+    pub(super) fn mark(&self, request: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.marks, request).as_ref().to_vec()
+    }
+
     /// The nonce, then the sealed value, which opens for the same sandbox alone.
     pub(super) fn seal(&self, id: SandboxId, mut value: Vec<u8>) -> Result<Vec<u8>, Unspecified> {
-        let nonce = self.0.seal_in_place_append_tag(associated(id), &mut value)?;
+        let nonce = self.values.seal_in_place_append_tag(associated(id), &mut value)?;
         Ok([nonce.as_ref().as_slice(), &value].concat())
     }
 
@@ -34,7 +47,7 @@ impl Seal {
         let (nonce, value) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut value = value.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = self.0.open_in_place(nonce, associated(id), &mut value).ok()?;
+        let plain = self.values.open_in_place(nonce, associated(id), &mut value).ok()?;
         Some(plain.to_vec())
     }
 }

@@ -38,6 +38,8 @@ pub(super) fn shift(connection: &Connection, millis: i64) -> rusqlite::Result<()
     let attempts = "
         UPDATE attempt SET answered_at = answered_at + ?1, next_at = next_at + ?1 WHERE state = 'abandoned'";
     connection.execute(sandboxes, [millis])?;
+    let requests = "UPDATE idempotency SET created_at = created_at + ?1, expires_at = expires_at + ?1";
     connection.execute(attempts, [millis])?;
+    connection.execute(requests, [millis])?;
     Ok(())
 }

@@ -20,6 +20,8 @@ pub(super) enum Write {
     Insert(Arc<Intent>),
     /// A change of one.
     Update(Arc<Sandbox>, Event),
+    /// A change of one that is no event.
+    Amend(Arc<Sandbox>),
     /// A use of one.
     Touch(SandboxId, Timestamp),
     /// A key, and its organization where that is new.
@@ -56,10 +58,9 @@ impl Write {
         let written = |()| Admitted::default();
         match self {
             Self::Insert(intent) => insert(connection, context, intent),
+            Self::Amend(sandbox) => replace(connection, context, sandbox).map(written),
             Self::Update(sandbox, event) => {
-                if rows::write(connection, rows::UPDATE, &context.seal, sandbox)? == 0 {
-                    return Err(WriteError::Stale);
-                }
+                replace(connection, context, sandbox)?;
                 admit_start(connection, context, sandbox, event)?;
                 record(connection, &context.instance, sandbox, event).map(written)
             }
@@ -82,7 +83,7 @@ impl Write {
     pub(super) fn publish(&self, index: &mut Index) {
         match self {
             Self::Insert(intent) => index.put(Arc::new(intent.sandbox.clone())),
-            Self::Update(sandbox, _) => index.put(sandbox.clone()),
+            Self::Update(sandbox, _) | Self::Amend(sandbox) => index.put(sandbox.clone()),
             Self::Touch(id, at) => index.touch(*id, *at),
             Self::Key(key, hash) => index.put_key(*key, *hash),
             Self::Abandoned(_) | Self::Trust | Self::Purge(_) | Self::CutEvents(_) | Self::Forget(_) => {}
@@ -105,13 +106,21 @@ impl Context {
 /// where it is one of those that are counted.
 fn insert(connection: &Connection, context: &Context, intent: &Intent) -> Result<Admitted, WriteError> {
     let Intent { sandbox, event, .. } = intent;
-    idempotency::admit(connection, intent)?;
+    idempotency::admit(connection, &context.seal, intent)?;
     rows::write(connection, rows::INSERT, &context.seal, sandbox)?;
     let admitted = quotas::admit_rate(connection, &context.quotas(), sandbox)?;
     quotas::admit(connection, &context.quotas(), sandbox, Reserved::of(sandbox))?;
-    idempotency::note(connection, intent)?;
+    idempotency::note(connection, &context.seal, intent)?;
     record(connection, &context.instance, sandbox, event)?;
     Ok(admitted)
+}
+
+/// Writes the row over the one of the generation before.
+fn replace(connection: &Connection, context: &Context, sandbox: &Sandbox) -> Result<(), WriteError> {
+    match rows::write(connection, rows::UPDATE, &context.seal, sandbox)? {
+        0 => Err(WriteError::Stale),
+        _ => Ok(()),
+    }
 }
 
 /// A start that was asked for takes more. One that was only seen is a fact, and no quota can be against it.

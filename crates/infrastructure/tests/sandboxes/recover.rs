@@ -3,7 +3,9 @@
 use crate::meddling::Moment::BeforeDelete;
 use crate::meddling::fails_if;
 use crate::rig::{Rig, unknown_outcome};
-use sandgate_core::{Desired, Observed, Recovery, SandboxService, SandboxesError, Swept};
+use sandgate_core::{
+    Desired, EventQuery, EventRepository, Observed, Recovery, SandboxService, SandboxesError, Swept,
+};
 use std::time::Duration;
 
 async fn recovered(rig: &Rig) -> Recovery {
@@ -146,5 +148,24 @@ async fn a_death_that_is_noted_too_late_brings_nothing_back() {
     assert_eq!(late, deleting);
     assert_eq!(rig.rows().await, [(Desired::Deleted, Observed::Started)]);
     assert_eq!(recovered(&rig).await, settled(1));
+    rig.nothing_left().await;
+}
+
+/// An outage of days is told, and told ever more seldom.
+#[tokio::test]
+async fn what_fails_for_days_does_not_fill_the_log() {
+    let rig = Rig::new().await;
+    let sandbox = rig.created("one").await;
+    rig.left_as(&sandbox, Desired::Deleted, Observed::Started).await;
+    let sandboxes = rig.meddling(|now| fails_if(now == BeforeDelete, unknown_outcome));
+    rig.clock.advance(Duration::from_mins(2));
+    for _ in 0..300 {
+        sandboxes.reconcile().await.expect("reconcile");
+        rig.clock.advance(Duration::from_mins(1));
+    }
+    let query = EventQuery { kind_prefix: Some("sandbox.postponed".to_owned()), ..EventQuery::default() };
+    let told = rig.ledger.events(rig.organization, &query).await.expect("events");
+    assert_eq!(told.len(), 9, "the first try and each doubling up to 256");
+    rig.reconciled().await;
     rig.nothing_left().await;
 }

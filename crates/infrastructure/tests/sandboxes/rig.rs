@@ -113,12 +113,7 @@ impl Rig {
 
 pub(crate) fn named(name: &str) -> NewSandbox {
     let config = SandboxConfig::new(ResourceLimits::default().default);
-    NewSandbox {
-        name: Some(SandboxName::parse(name).expect("a name")),
-        config,
-        created_by: None,
-        idempotency: None,
-    }
+    NewSandbox { name: Some(SandboxName::parse(name).expect("a name")), config, idempotency: None }
 }
 
 pub(crate) fn failure() -> ServiceError {

@@ -29,7 +29,7 @@ pub(super) async fn create(
     let request = body.fingerprint();
     let idempotency = idempotency::key(&headers)?.map(|key| Idempotency { key, request });
     let mut new = body.parse(&state.limits)?;
-    (new.created_by, new.idempotency) = (Some(caller.key), idempotency);
+    new.idempotency = idempotency;
     let created =
         state.run(caller, move |sandboxes| idempotency::create(sandboxes, caller.organization, new)).await?;
     Ok((told(&created), Json(state.view.sandbox(created.sandbox))))

@@ -70,7 +70,7 @@ END;
 CREATE TABLE idempotency (
     organization_id TEXT NOT NULL,
     key TEXT NOT NULL,
-    -- The SHA-256 of what was asked for.
+    -- A mark of what was asked for, made with the key beside the ledger.
     request BLOB NOT NULL CHECK (length(request) = 32),
     sandbox_id TEXT NOT NULL REFERENCES sandbox (id) ON DELETE CASCADE,
     created_at INTEGER NOT NULL,

@@ -33,6 +33,8 @@ pub struct Soak {
     before: Sample,
     samples: Vec<Sample>,
     lives: Lives,
+    /// How long the load took, without what came before and after it.
+    loaded: Duration,
 }
 
 impl Soak {
@@ -46,8 +48,12 @@ impl Soak {
         let (server, start) = (Rc::new(Server::start().await), Instant::now());
         warm_up.run(server.clone()).await;
         let before = Sample::of(&server, start.elapsed());
-        let mut soak = Self { server, start, before, samples: Vec::new(), lives: Lives::default() };
+        let samples = Vec::new();
+        let mut soak =
+            Self { server, start, before, samples, lives: Lives::default(), loaded: Duration::ZERO };
+        let start = Instant::now();
         soak.watch(rest).await;
+        soak.loaded = start.elapsed();
         let left = soak.left();
         soak.print();
         assert!(left.is_empty(), "more than before:\n  {}", left.join("\n  "));
@@ -128,10 +134,11 @@ impl Soak {
         };
         let [server, spawner] = MEMORY.map(|size| self.growth(size).unwrap_or_default());
         format!(
-            "torture: lifecycles={} seconds={} p50_ms={} p99_ms={} slowest_ms={} lag_ms={} \
+            "torture: lifecycles={} seconds={} per_second={:.2} p50_ms={} p99_ms={} slowest_ms={} lag_ms={} \
              server_growth_mib_per_hour={server:.2} spawner_growth_mib_per_hour={spawner:.2}",
             took.len(),
-            self.start.elapsed().as_secs(),
+            self.loaded.as_secs(),
+            f64::from(u32::try_from(took.len()).unwrap_or(u32::MAX)) / self.loaded.as_secs_f64(),
             at(50),
             at(99),
             at(100),

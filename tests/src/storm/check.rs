@@ -1,8 +1,10 @@
 //! What must hold once the server has come back: nothing answered is lost, nothing is half done, nothing has no row.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::Value;
 
 use super::journal::{Fate, MARK};
@@ -56,12 +58,37 @@ pub(super) async fn journals(workers: &mut [Worker], rows: &[Value], line: &Line
             if known.fate == Fate::Living && known.power == Some(true) {
                 worker.look(line, at).await.expect("nobody kills it now");
             }
+            worker.repeat(line, at).await.expect("nobody kills it now");
         }
         worker.sandboxes.retain(|known| known.fate == Fate::Living);
     }
 }
 
-/// The ledger as the crash has left it is a sound database. It is looked at in a copy: whoever opens it writes to it.
+/// What is counted as used is what there is.
+pub(super) async fn usage(line: &Line) {
+    let rows = line.list().await.expect("nobody kills it now");
+    let answer = line.call(Method::GET, "/v1/usage", None).await.expect("nobody kills it now");
+    let usage = answer.expect(200).json();
+    let sum = |field: &str, of: &dyn Fn(&Value) -> bool| -> u64 {
+        rows.iter().filter(|row| of(row)).map(|row| row[field].as_u64().expect("a number")).sum()
+    };
+    let runs = |row: &Value| row["state"] == "started";
+    for owner in ["organization", "key"] {
+        let now = &usage[owner]["now"];
+        assert_eq!(now["sandboxes"], rows.len(), "{usage}");
+        assert_eq!((&now["cpu"], &now["memory"]), (&sum("cpu", &runs).into(), &sum("memory", &runs).into()));
+        assert_eq!(now["disk"], sum("disk", &|_| true), "{usage}");
+    }
+}
+
+/// Sums that quotas are kept with, and that differ from the rows.
+const SUMS: &str = "
+    SELECT 'a wrong sum of ' || owner FROM (SELECT * FROM reserved WHERE sandboxes > 0 EXCEPT SELECT * FROM recount);
+    SELECT 'no such sum of ' || owner FROM (SELECT * FROM recount EXCEPT SELECT * FROM reserved);
+    SELECT 'a sum of nothing of ' || owner FROM reserved WHERE sandboxes = 0 AND (cpu, memory_gib, disk_gib) <> (0, 0, 0);";
+
+/// The ledger as the crash has left it is a sound database, its sums are those of its rows, and its chain of events is
+/// whole. It is looked at in a copy: whoever opens it writes to it.
 pub(super) fn ledger(place: &Place) {
     let copy = tempfile::tempdir().expect("a folder");
     for name in ["ledger.db", "ledger.db-wal"] {
@@ -71,20 +98,17 @@ pub(super) fn ledger(place: &Place) {
         }
     }
     let mut sqlite = Command::new("sqlite3");
-    sqlite.arg(copy.path().join("ledger.db")).arg("PRAGMA integrity_check; PRAGMA foreign_key_check;");
+    sqlite.arg(copy.path().join("ledger.db"));
+    sqlite.arg(format!("PRAGMA integrity_check; PRAGMA foreign_key_check; {SUMS}"));
     let said = sqlite.output().expect("sqlite3 is installed");
     let words = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).trim().to_owned();
     assert_eq!(words, "ok", "the ledger after a crash");
+    audit(copy.path());
 }
 
-/// The chain of events is whole, where the server keeps one.
-pub(super) fn audit(place: &Place) {
-    let verb = || crate::sandgate(None).args(["audit", "--help"]).output().expect("the binary starts");
-    if !verb().status.success() {
-        return;
-    }
+fn audit(data: &Path) {
     let mut verify = crate::sandgate(None);
-    let said = verify.args(["audit", "verify", "--data-dir"]).arg(&place.data).output();
+    let said = verify.args(["audit", "verify", "--data-dir"]).arg(data).output();
     let said = said.expect("the binary starts");
     assert!(said.status.success(), "the chain of events: {}", String::from_utf8_lossy(&said.stderr));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The label by which a sandbox is found whose create was not answered.
 pub(super) const MARK: &str = "storm-mark";
@@ -40,6 +40,10 @@ pub(super) struct Known {
     pub(super) mark: String,
     /// What it was asked to be called.
     pub(super) name: Option<String>,
+    /// What was asked for.
+    pub(super) body: Value,
+    /// By which its create may be sent again.
+    pub(super) key: Option<String>,
     /// Its id, once somebody has said it.
     pub(super) id: Option<String>,
     pub(super) fate: Fate,
@@ -66,9 +70,13 @@ pub(super) struct Inside {
 impl Known {
     /// One that nobody has asked for yet.
     pub(super) fn new(mark: String, name: Option<String>) -> Self {
+        let labels = json!({ MARK: mark, TURN: "0" });
+        let body = json!({ "name": name, "labels": labels, "memory": 1, "disk": 1, "autoStopInterval": 0 });
         Self {
             mark,
             name,
+            body,
+            key: None,
             id: None,
             fate: Fate::Gone,
             power: Some(false),
@@ -192,8 +200,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn living() -> Known {

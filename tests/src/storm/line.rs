@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -38,15 +38,20 @@ impl Line {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Unanswered> {
-        let mut request =
-            self.client.request(method.clone(), format!("{}{path}", self.url)).bearer_auth(&self.key);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        Answer::of_one_that_may_die(request).await.map_err(|error| {
-            assert!(!error.is_timeout(), "no answer to {method} {path} within {PATIENCE:?}");
-            Unanswered
-        })
+        let request = self.request(&method, path);
+        let request = body.into_iter().fold(request, RequestBuilder::json);
+        sent(request, &format!("{method} {path}")).await
+    }
+
+    fn request(&self, method: &Method, path: &str) -> RequestBuilder {
+        self.client.request(method.clone(), format!("{}{path}", self.url)).bearer_auth(&self.key)
+    }
+
+    /// Asks for a sandbox. The same key makes one, however often it is sent.
+    pub(super) async fn create(&self, body: &Value, key: Option<&str>) -> Result<Answer, Unanswered> {
+        let request = self.request(&Method::POST, "/api/sandbox").json(body);
+        let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
+        sent(request, "a create").await
     }
 
     /// What the API lists.
@@ -62,4 +67,11 @@ impl Line {
         let path = format!("/toolbox/{id}/process/execute");
         self.call(Method::POST, &path, Some(&json!({ "command": command }))).await
     }
+}
+
+async fn sent(request: RequestBuilder, what: &str) -> Result<Answer, Unanswered> {
+    Answer::of_one_that_may_die(request).await.map_err(|error| {
+        assert!(!error.is_timeout(), "no answer to {what} within {PATIENCE:?}");
+        Unanswered
+    })
 }

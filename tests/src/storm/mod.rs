@@ -97,6 +97,8 @@ impl Storm {
         self.numbers.slowest_recovery = self.numbers.slowest_recovery.max(start.elapsed());
         self.server.observe();
         check::journals(&mut self.workers, &rows, &line).await;
+        check::usage(&line).await;
+        self.server.observe();
     }
 
     async fn kill_under_load(&mut self, create: bool, moment: Duration) {
@@ -145,7 +147,6 @@ impl Storm {
 
     /// Deletes what is left, so that the server's guard may find nothing.
     async fn calm(&mut self) {
-        check::audit(&self.place);
         let line = Line::to(&self.server);
         for row in line.list().await.expect("nobody kills it now") {
             let path = format!("/api/sandbox/{}", row["id"].as_str().expect("an id"));

@@ -30,16 +30,20 @@ pub(super) struct Row<'a> {
 /// External names by the kind of thing that bears them.
 type Things = BTreeMap<String, Vec<String>>;
 
+/// More than anybody reaches: where there is a quota, its sums are kept.
+const QUOTA: &str = "[quota]\nsandboxes = 1000\ncpu = 1000\nmemory = 1000\ndisk = 10000\n";
+
 /// The kinds that outlive a stop.
 const KEPT: &[&str] = &["disk", "object"];
 
 impl Provider {
     /// How a server with this provider is started.
     pub(super) fn options(&self) -> Options {
-        match self {
+        let options = match self {
             Self::Container => Options::default(),
             Self::Modelled(world) => world.options(""),
-        }
+        };
+        Options { config: Some(QUOTA.to_owned()), ..options }
     }
 
     /// Whether commands run in its sandboxes.

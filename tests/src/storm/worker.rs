@@ -65,6 +65,7 @@ impl Worker {
         match (self.dice.below(100), self.sandboxes[at].power) {
             (0..10, _) => self.change(line, at, Change::Delete).await,
             (10..20, _) => self.relabel(line, at).await,
+            (20..25, _) => self.repeat(line, at).await,
             (30..40, _) => self.list(line).await,
             (40..70, Some(false)) => self.start(line, at).await,
             (40..50, Some(true)) => self.change(line, at, Change::Stop).await,
@@ -79,26 +80,52 @@ impl Worker {
         let mark = format!("{}-{turn}", self.number);
         let name = self.dice.chance(50).then(|| format!("s-{}-{}", self.number, self.dice.below(NAMES)));
         let mut known = Known::new(mark, name);
-        let body = json!({
-            "name": known.name, "labels": labels(&known, 0), "memory": 1, "disk": 1, "autoStopInterval": 0,
-        });
-        known.sent(&Change::Create);
-        // A name is taken by whoever may have it. A new name is free, and so is the name of one that is gone.
-        let holder =
-            |other: &Known| other.name.is_some() && other.name == known.name && other.fate != Fate::Gone;
-        let may_be_taken = self.sandboxes.iter().any(holder);
-        let answer = line.call(Method::POST, "/api/sandbox", Some(&body)).await;
-        if let Ok(answer) = &answer {
-            if may_be_taken && answer.status == 409 {
-                known.refused(&Change::Create);
-            } else {
-                let row = known.expect(answer, 200).json();
-                known.done(&Change::Create);
-                known.must(|known| known.meet(Some(&row)));
-            }
-        }
+        known.key = self.dice.chance(50).then(|| format!("k-{}", known.mark));
         self.sandboxes.push(known);
-        answer.map(drop)
+        self.send_create(line, self.sandboxes.len() - 1).await
+    }
+
+    async fn send_create(&mut self, line: &Line, at: usize) -> Result<(), Unanswered> {
+        let may_be_taken = self.name_may_be_taken(at);
+        let known = &mut self.sandboxes[at];
+        known.sent(&Change::Create);
+        let answer = line.create(&known.body, known.key.as_deref()).await?;
+        if may_be_taken && answer.status == 409 {
+            known.refused(&Change::Create);
+            return Ok(());
+        }
+        let row = known.expect(&answer, 200).json();
+        assert!(!replayed(&answer), "it is the first that was carried out\n{}", known.told());
+        known.done(&Change::Create);
+        known.must(|known| known.meet(Some(&row)));
+        Ok(())
+    }
+
+    /// A name is taken by whoever may have it. A new name is free, and so is the name of one that is gone.
+    fn name_may_be_taken(&self, at: usize) -> bool {
+        let name = self.sandboxes[at].name.as_deref();
+        let others = self.sandboxes.iter().enumerate().filter(|(other, _)| *other != at);
+        name.is_some()
+            && others.into_iter().any(|(_, it)| it.name.as_deref() == name && it.fate != Fate::Gone)
+    }
+
+    /// Sends a create again that has a key, now that it is known what became of it: nothing is made twice, and what was
+    /// never made is made now.
+    pub(super) async fn repeat(&mut self, line: &Line, at: usize) -> Result<(), Unanswered> {
+        let known = &mut self.sandboxes[at];
+        let Some(key) = known.key.clone() else { return Ok(()) };
+        if known.fate == Fate::Gone && known.id.is_none() {
+            return self.send_create(line, at).await;
+        }
+        let answer = line.create(&known.body, Some(&key)).await?;
+        if known.fate == Fate::Gone {
+            known.expect(&answer, 410);
+            return Ok(());
+        }
+        let row = known.expect(&answer, 200).json();
+        assert!(replayed(&answer), "it was made before\n{}", known.told());
+        known.must(|known| known.meet(Some(&row)));
+        Ok(())
     }
 
     async fn change(&mut self, line: &Line, at: usize, change: Change) -> Result<(), Unanswered> {
@@ -117,6 +144,7 @@ impl Worker {
         if change == Change::Delete {
             let answer = line.call(Method::GET, &known.path(""), None).await?;
             known.expect(&answer, 404);
+            return self.repeat(line, at).await;
         }
         Ok(())
     }
@@ -184,6 +212,11 @@ impl Worker {
 
 fn labels(known: &Known, turn: u64) -> Value {
     json!({ MARK: known.mark, TURN: turn.to_string() })
+}
+
+/// Whether an earlier request has done what this one asked for.
+fn replayed(answer: &Answer) -> bool {
+    answer.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
 }
 
 /// What [`LOOK`] has said.

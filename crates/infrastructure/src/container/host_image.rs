@@ -4,16 +4,16 @@
 //! users and the shell are written by us. It is a convenience for one organization that trusts its own host: it
 //! shows which programs are installed there.
 
+mod fingerprint;
 mod texts;
 
 use super::image::{ImageError, io_error};
 use crate::data_dir::DataDir;
-use aws_lc_rs::digest;
 use sandgate_runtime::Rootfs;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What of the host's `/etc` every sandbox may see: what programs need to find their libraries, certificates, names
 /// and locales. Directories are copied whole.
@@ -78,6 +78,9 @@ const DIRECTORIES: &[(&str, u32)] = &[
 /// The user `daytona`, and its group.
 const DAYTONA_ID: u32 = 1000;
 
+/// Says which image was made of what; one that cannot be read is none.
+const NOTE: &str = ".made";
+
 /// Makes the image where it is missing or the host has changed, and says where its parts are. Sandboxes that run
 /// keep the version they started with: each has a directory of its own.
 pub(super) fn prepare(data_dir: &DataDir) -> Result<Rootfs, ImageError> {
@@ -96,8 +99,26 @@ fn check_host() -> Result<(), ImageError> {
     Ok(())
 }
 
+/// Making the image takes thousands of operations on files, so that a start on a busy disk would wait for seconds: what was
+/// made of the same is taken as it is.
 fn generate(data_dir: &DataDir) -> io::Result<Rootfs> {
     let place = data_dir.subdirectory("host-image")?;
+    let (note, sources) = (place.join(NOTE), fingerprint::of_sources()?);
+    let noted = fs::read_to_string(&note).unwrap_or_default();
+    let image = match noted.split_once(' ') {
+        Some((of, image)) if of == sources && place.join(image).is_dir() => image.to_owned(),
+        _ => {
+            let image = make(&place)?;
+            fs::write(&note, format!("{sources} {image}"))?;
+            image
+        }
+    };
+    let target = place.join(image);
+    Ok(Rootfs::HostUsr { skeleton: target.join("skeleton"), usr_local: target.join("usr-local") })
+}
+
+/// Makes it, and gives the name of its directory; one with the same content is used on.
+fn make(place: &Path) -> io::Result<String> {
     let unfinished = place.join(".unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
@@ -105,13 +126,14 @@ fn generate(data_dir: &DataDir) -> io::Result<Rootfs> {
     fs::DirBuilder::new().mode(0o755).create(&unfinished)?;
     write_skeleton(&unfinished.join("skeleton"))?;
     write_usr_local(&unfinished.join("usr-local"))?;
-    let target = place.join(fingerprint(&unfinished)?);
+    let name = fingerprint::of_tree(&unfinished)?;
+    let target = place.join(&name);
     if target.exists() {
         fs::remove_dir_all(&unfinished)?;
     } else {
         fs::rename(&unfinished, &target)?;
     }
-    Ok(Rootfs::HostUsr { skeleton: target.join("skeleton"), usr_local: target.join("usr-local") })
+    Ok(name)
 }
 
 fn write_skeleton(root: &Path) -> io::Result<()> {
@@ -199,33 +221,6 @@ fn file(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     io::Write::write_all(&mut file, text.as_bytes())
 }
 
-/// A name that changes with any name, permission or content in the tree.
-fn fingerprint(root: &Path) -> io::Result<String> {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    add_to_fingerprint(root, &mut hash)?;
-    let first: [u8; 8] = hash.finish().as_ref()[..8].try_into().expect("SHA-256 has 32 bytes");
-    Ok(format!("{:016x}", u64::from_be_bytes(first)))
-}
-
-fn add_to_fingerprint(path: &Path, hash: &mut digest::Context) -> io::Result<()> {
-    let found = path.symlink_metadata()?;
-    hash.update(&found.mode().to_le_bytes());
-    if found.is_symlink() {
-        hash.update(path.read_link()?.as_os_str().as_encoded_bytes());
-    } else if found.is_file() {
-        hash.update(&fs::read(path)?);
-    } else {
-        let mut entries: Vec<PathBuf> =
-            fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-        entries.sort();
-        for entry in entries {
-            hash.update(entry.file_name().unwrap_or_default().as_encoded_bytes());
-            add_to_fingerprint(&entry, hash)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,7 +238,22 @@ mod tests {
         assert!(fs::read_to_string(skeleton.join("etc/shells")).expect("shells").contains("/bin/bash"));
         assert_eq!(skeleton.join("home/daytona").metadata().expect("home").uid(), DAYTONA_ID);
         assert_eq!(usr_local.join("bin/sudo").metadata().expect("sudo").mode() & 0o777, 0o755);
-        let again = prepare(&data_dir).expect("prepare again");
-        assert!(matches!(again, Rootfs::HostUsr { skeleton: same, .. } if same == skeleton));
+        let marker = skeleton.join("marker");
+        fs::write(&marker, "").expect("the image can be written");
+        let again = || {
+            let Rootfs::HostUsr { skeleton, .. } = prepare(&data_dir).expect("prepare again") else {
+                panic!("host image")
+            };
+            skeleton
+        };
+        assert_eq!(again(), skeleton);
+        let note = data_dir.path().join("host-image").join(NOTE);
+        for unreadable in ["", "0 0", "broken"] {
+            fs::write(&note, unreadable).expect("the note can be written");
+            assert_eq!(again(), skeleton, "it is made again, and is the same");
+        }
+        assert!(marker.exists(), "what sandboxes may use is never written again");
+        fs::remove_dir_all(skeleton.parent().expect("its directory")).expect("it was there");
+        assert!(again().join("etc/shells").exists(), "one that is gone is made again");
     }
 }

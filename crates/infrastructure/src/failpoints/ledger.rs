@@ -4,8 +4,8 @@ use super::names::update;
 use super::{Fault, Side, Steps};
 use async_trait::async_trait;
 use sandgate_core::{
-    Abandoned, Admitted, Agenda, Anchor, Attempt, Event, EventKind, Intent, Ledger, ListQuery,
-    OrganizationId, Page, RepositoryError, Sandbox, SandboxId, SandboxRepository, Timeline, Timestamp,
+    Abandoned, Admitted, Agenda, Anchor, Attempt, Event, Intent, Ledger, ListQuery, OrganizationId, Page,
+    RepositoryError, Sandbox, SandboxId, SandboxRepository, Timeline, Timestamp,
 };
 
 /// See [`Steps::around_ledger`].

@@ -63,6 +63,7 @@ mod tests {
             operation: None,
             stopped_at: None,
             archive_due: false,
+            lives_until: None,
             destroy_at: None,
         };
         let event = Event { kind: EventKind::Requested, at, actor: Actor::Server, detail: None };

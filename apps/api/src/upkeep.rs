@@ -2,6 +2,7 @@
 
 use sandgate_core::{Reconciled, Sandboxes, Swept};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at all that the provider holds.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(15);
+/// So many rounds of the reconciler may be under way.
+const ROUNDS: usize = 16;
 const BETWEEN_TIDIES: Duration = Duration::from_mins(10);
 
 /// Finishes what an earlier server left. A provider that is away keeps nobody from being served.
@@ -33,14 +36,23 @@ pub(crate) async fn keep(sandboxes: Sandboxes, stop: CancellationToken) {
     stop.run_until_cancelled(all).await;
 }
 
+/// One round does not wait for the one before it: a call that hangs keeps no other sandbox waiting.
 async fn reconcile(sandboxes: &Sandboxes) {
+    let mut rounds = JoinSet::new();
     loop {
-        match sandboxes.reconcile().await {
-            Ok(done) => report(&done),
-            Err(error) => tracing::warn!(error = %error, "what is due could not be done"),
+        while rounds.try_join_next().is_some() {}
+        if rounds.len() < ROUNDS {
+            rounds.spawn(round(sandboxes.clone()));
         }
         let due = sandboxes.next_due().await.ok().flatten();
         sleep(due.unwrap_or(LONGEST_PAUSE).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+    }
+}
+
+async fn round(sandboxes: Sandboxes) {
+    match sandboxes.reconcile().await {
+        Ok(done) => report(&done),
+        Err(error) => tracing::warn!(error = %error, "what is due could not be done"),
     }
 }
 

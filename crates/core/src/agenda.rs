@@ -34,7 +34,9 @@ impl Sandbox {
         match next_step(self.desired, self.observed) {
             Step::Rest => self.next_timer().map(|(at, timer)| (self.not_before(at), Task::Timer(timer))),
             step => match self.operation {
-                Some(Operation { parked: true, .. }) => None,
+                Some(Operation { parked: true, .. }) => {
+                    self.end_of_life().map(|(at, timer)| (at, Task::Timer(timer)))
+                }
                 Some(operation) => Some((operation.next_at, Task::Finish(step))),
                 None => Some((self.updated_at.plus(Operation::GRACE), Task::Finish(step))),
             },
@@ -46,6 +48,7 @@ impl Sandbox {
         self.generation += 1;
         self.last_activity_at = self.last_activity_at.shifted(millis);
         self.stopped_at = self.stopped_at.map(|at| at.shifted(millis));
+        self.lives_until = self.lives_until.map(|at| at.shifted(millis));
         self.destroy_at = self.destroy_at.map(|at| at.shifted(millis));
         if let Some(operation) = &mut self.operation {
             operation.next_at = operation.next_at.shifted(millis);
@@ -117,6 +120,7 @@ mod tests {
             last_activity_at: start,
             stopped_at: None,
             archive_due: false,
+            lives_until: None,
             destroy_at: None,
         };
         asked_for.changed(start, |s| {
@@ -198,7 +202,11 @@ mod tests {
                 let begun = sandbox(desired, observed, Intervals::default());
                 assert_eq!(due(&begun), Some((1, Task::Finish(step))), "{desired:?} {observed:?}");
                 let parked = Operation { tries: 20, next_at: begun.updated_at, parked: true };
-                assert_eq!(due(&Sandbox { operation: Some(parked), ..begun }), None);
+                let given_up = Sandbox { operation: Some(parked), ..begun };
+                assert_eq!(due(&given_up), None);
+                let mortal = Sandbox { destroy_at: Some(Timestamp::from_millis(3 * MINUTE)), ..given_up };
+                let end = (desired != Desired::Deleted).then_some((3, Task::Timer(Timer::EndOfLife)));
+                assert_eq!(due(&mortal), end, "what was given up does not live for ever");
             }
         }
     }

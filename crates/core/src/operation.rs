@@ -20,6 +20,9 @@ impl Operation {
     pub const GRACE: Duration = Duration::from_mins(1);
     /// After so many tries it is parked.
     pub const TRIES: u32 = 20;
+    /// A timer is tried so often before it is tried seldom.
+    const SOON: u32 = 5;
+    const SELDOM: Duration = Duration::from_mins(1);
     /// Between two tries at first, and at the most.
     const FIRST_PAUSE: Duration = Duration::from_millis(200);
     const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -35,6 +38,17 @@ impl Operation {
     pub fn failed(self, id: SandboxId, now: Timestamp, for_good: bool) -> Self {
         let tries = self.tries.saturating_add(1);
         Self { tries, next_at: now.plus(pause(id, tries)), parked: for_good && tries >= Self::TRIES }
+    }
+
+    /// The same, for a timer that strikes in vain again and again: nobody waits for it, and each time is an event.
+    #[must_use]
+    pub fn not_before(self, now: Option<Timestamp>) -> Self {
+        match now {
+            Some(now) if self.tries > Self::SOON => {
+                Self { next_at: self.next_at.max(now.plus(Self::SELDOM)), ..self }
+            }
+            _ => self,
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Sandbox {
     pub stopped_at: Option<Timestamp>,
     /// Whether it has been stopped for as long as its auto-archive interval.
     pub archive_due: bool,
+    /// The longest that the operator let it live, when it was made.
+    pub lives_until: Option<Timestamp>,
     /// When it is deleted whatever it is doing.
     pub destroy_at: Option<Timestamp>,
 }
@@ -88,6 +90,15 @@ impl Sandbox {
             (Desired::Deleted, Observed::Absent) => false,
             (Desired::Deleted, Observed::Failed) => self.is_parked(),
             _ => true,
+        }
+    }
+
+    /// What is wanted, where that is not given up: then it is what it is, and may be asked for anything.
+    pub fn pursued(&self) -> Desired {
+        match (self.desired, self.observed) {
+            (Desired::Started | Desired::Stopped, Observed::Started) if self.is_parked() => Desired::Started,
+            (Desired::Started | Desired::Stopped, Observed::Stopped) if self.is_parked() => Desired::Stopped,
+            (desired, _) => desired,
         }
     }
 

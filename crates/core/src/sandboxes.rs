@@ -22,6 +22,7 @@ mod room;
 mod settings;
 mod sweep;
 mod timers;
+mod uses;
 mod watch;
 
 pub use create::{Created, NewSandbox};
@@ -47,6 +48,7 @@ use frame::Frame;
 use orphans::Orphans;
 use std::sync::Arc;
 use std::time::Duration;
+use uses::Uses;
 
 /// A use is written down at most this often: a ledger is no place for every request.
 const ACTIVITY_RESOLUTION: Duration = Duration::from_secs(45);
@@ -61,6 +63,7 @@ pub struct Sandboxes {
     claims: Claims,
     orphans: Orphans,
     reserve: Option<Reserve>,
+    uses: Uses,
     actor: Actor,
 }
 
@@ -69,7 +72,7 @@ impl Sandboxes {
     pub fn new(ledger: Ledger, provider: Provider, clock: Arc<dyn Clock>) -> Self {
         let (policy, claims, orphans) = (Policy::default(), Claims::default(), Orphans::default());
         let (frame, actor) = (Frame::new(clock), Actor::Server);
-        Self { ledger, provider, policy, frame, claims, orphans, reserve: None, actor }
+        Self { ledger, provider, policy, frame, claims, orphans, reserve: None, uses: Uses::default(), actor }
     }
 
     /// The same sandboxes, for somebody: what is done through it is recorded as this actor's doing.
@@ -126,6 +129,7 @@ impl Sandboxes {
     pub async fn touch(&self, sandbox: &Sandbox) -> Result<(), SandboxesError> {
         let _steady = self.frame.steady().await;
         let now = self.now();
+        self.uses.note(sandbox.id, now);
         if now.since(sandbox.last_activity_at) >= ACTIVITY_RESOLUTION {
             self.ledger.sandboxes.touch(sandbox.id, now).await?;
         }
@@ -135,6 +139,7 @@ impl Sandboxes {
     /// Notes that a sandbox is used now.
     pub async fn record_activity(&self, id: SandboxId) -> Result<(), SandboxesError> {
         let _steady = self.frame.steady().await;
+        self.uses.note(id, self.now());
         Ok(self.ledger.sandboxes.touch(id, self.now()).await?)
     }
 

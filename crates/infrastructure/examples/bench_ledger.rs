@@ -133,6 +133,7 @@ fn sandbox(organization: OrganizationId) -> Sandbox {
         operation: None,
         stopped_at: None,
         archive_due: false,
+        lives_until: None,
         destroy_at: None,
     }
 }

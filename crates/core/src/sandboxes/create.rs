@@ -2,6 +2,7 @@
 
 use super::change::{TRIES, chain};
 use super::deadline::{Deadline, bounded};
+use super::policy::end_of_life;
 use super::{Sandboxes, SandboxesError};
 use crate::admission::{Admitted, Idempotency, NotAdmitted, Rate};
 use crate::config::{SandboxConfig, SandboxName};
@@ -97,7 +98,8 @@ impl Sandboxes {
         let id = SandboxId::random();
         let now = self.now();
         let name = new.name.map_or_else(|| SandboxName::parse(id.to_string()), Ok)?;
-        let destroy_at = self.policy.end_of_life(now, now, new.config.intervals.ttl);
+        let lives_until = self.policy.lives_until(now);
+        let destroy_at = end_of_life(now, new.config.intervals.ttl, lives_until);
         Ok(Sandbox {
             id,
             organization,
@@ -117,6 +119,7 @@ impl Sandboxes {
             last_activity_at: now,
             stopped_at: None,
             archive_due: false,
+            lives_until,
             destroy_at,
         })
     }

@@ -81,7 +81,7 @@ impl Sandboxes {
         let behind = self.frame.behind();
         let anchor = self.frame.anchor(behind);
         if behind.abs() >= LEAP {
-            return self.leap().await.map(Some);
+            return self.leap().await;
         }
         self.frame.follow(behind);
         if self.anchored_since().await?.is_none_or(|since| since >= ANCHOR_AGE) {
@@ -90,12 +90,17 @@ impl Sandboxes {
         Ok(None)
     }
 
-    async fn leap(&self) -> Result<i64, SandboxesError> {
+    async fn leap(&self) -> Result<Option<i64>, SandboxesError> {
         let _turning = self.frame.turning.write().await;
         let behind = self.frame.behind();
+        if behind.abs() < LEAP {
+            // Somebody else has followed it already.
+            return Ok(None);
+        }
         self.ledger.timeline.shift(behind, self.frame.anchor(behind)).await?;
         self.frame.follow(behind);
-        Ok(behind)
+        self.uses.shift(behind);
+        Ok(Some(behind))
     }
 
     /// How old the anchor is; `None` where there is none of this start of the host.

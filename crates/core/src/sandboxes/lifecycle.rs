@@ -23,7 +23,7 @@ impl Sandboxes {
         self.has_room()?;
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
-            self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;
+            self.commit(&sandbox, EventKind::StartRequested, |s| self.begin(s, Desired::Started)).await?;
         self.do_start(&wanted).await
     }
 
@@ -42,7 +42,7 @@ impl Sandboxes {
         }
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
-            self.commit(&sandbox, EventKind::StopRequested, |s| s.desired = Desired::Stopped).await?;
+            self.commit(&sandbox, EventKind::StopRequested, |s| self.begin(s, Desired::Stopped)).await?;
         self.do_stop(&wanted).await
     }
 
@@ -56,18 +56,30 @@ impl Sandboxes {
             let sandbox = self.get(organization, id_or_name).await?;
             admits(Request::Delete, &sandbox)?;
             let _claim = self.claims.hold(sandbox.id);
-            let wanted = self.commit(&sandbox, EventKind::DeleteRequested, |s| {
-                s.desired = Desired::Deleted;
-                // One that was given up is tried anew.
-                s.operation = Some(Operation::begun(self.now()));
-            });
+            let wanted =
+                self.commit(&sandbox, EventKind::DeleteRequested, |s| self.begin(s, Desired::Deleted));
             match wanted.await {
                 // Something was noted of it just then, such as its death, which is no reason against its end.
                 Err(SandboxesError::Busy) => {}
-                wanted => return self.do_delete(&wanted?).await,
+                wanted => return self.delete_or_postpone(&wanted?).await,
             }
         }
         Err(SandboxesError::Busy)
+    }
+
+    /// One that fails is the reconciler's from here on.
+    async fn delete_or_postpone(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        let deleted = self.do_delete(wanted).await;
+        if let Err(error) = &deleted {
+            self.postpone(wanted, error).await;
+        }
+        deleted
+    }
+
+    /// A change that was given up is tried anew.
+    fn begin(&self, sandbox: &mut Sandbox, desired: Desired) {
+        sandbox.desired = desired;
+        sandbox.operation = Some(Operation::begun(self.now()));
     }
 
     pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
@@ -104,6 +116,7 @@ impl Sandboxes {
     /// The row is kept as "to be deleted" when the provider fails: whoever asks again, or recovery, goes on there.
     pub(super) async fn do_delete(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
         bounded("delete", self.provider.service.delete(&wanted.reference())).await?;
+        self.uses.forget(wanted.id);
         match self.settle(wanted, EventKind::Deleted, Observed::Absent).await {
             // Whoever asked for the same at the same time has settled it.
             Err(SandboxesError::NotFound) => Ok(Sandbox { observed: Observed::Absent, ..wanted.clone() }),
@@ -115,14 +128,23 @@ impl Sandboxes {
     /// still there must stay within reach of another try. Where nobody can tell, it stays under way, and the reconciler
     /// goes on with it.
     async fn fail(&self, wanted: &Sandbox, error: ServiceError) -> Result<Sandbox, SandboxesError> {
-        let seen = match &error {
-            ServiceError::Unreachable(_) => Ok(wanted.observed),
-            _ => bounded("status", self.provider.service.status(&wanted.reference())).await,
-        };
-        if let Ok(observed) = seen {
+        if matches!(error, ServiceError::Unreachable(_)) {
+            self.leave(wanted, &error).await?;
+        } else if let Ok(observed) =
+            bounded("status", self.provider.service.status(&wanted.reference())).await
+        {
             self.believe(wanted, Sighting { observed, cause: Some(chain(&error)) }).await?;
         }
         Err(error.into())
+    }
+
+    /// Nothing was done: it stays what it was.
+    async fn leave(&self, wanted: &Sandbox, error: &ServiceError) -> Result<Sandbox, SandboxesError> {
+        self.commit_on_top(wanted, EventKind::Failed, |s| {
+            s.desired = if s.observed == Observed::Started { Desired::Started } else { Desired::Stopped };
+            s.cause = Some(chain(error));
+        })
+        .await
     }
 
     /// The sandbox, and whether `request` is to be carried out. Before a request is answered with nothing but the
@@ -134,7 +156,7 @@ impl Sandboxes {
         id_or_name: &str,
     ) -> Result<(Sandbox, bool), SandboxesError> {
         let mut sandbox = self.get(organization, id_or_name).await?;
-        if matches!(answer(request, sandbox.desired, sandbox.observed), Answer::Already | Answer::Refused) {
+        if matches!(answer(request, sandbox.pursued(), sandbox.observed), Answer::Already | Answer::Refused) {
             sandbox = self.recheck(&sandbox).await?;
         }
         let go = admits(request, &sandbox)?;
@@ -144,7 +166,7 @@ impl Sandboxes {
 
 /// Whether `request` is to be carried out (`true`) or has been already (`false`).
 fn admits(request: Request, sandbox: &Sandbox) -> Result<bool, SandboxesError> {
-    match answer(request, sandbox.desired, sandbox.observed) {
+    match answer(request, sandbox.pursued(), sandbox.observed) {
         Answer::Go => Ok(true),
         Answer::Already => Ok(false),
         Answer::Busy => Err(SandboxesError::Busy),

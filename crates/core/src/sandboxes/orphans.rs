@@ -64,6 +64,11 @@ impl Orphans {
         self.seen().held.clone()
     }
 
+    /// Whether the last sweep saw no others than those that were deleted.
+    pub(super) fn are_none(&self, but: usize) -> bool {
+        self.seen().since.len() == but
+    }
+
     /// Lets those that are held go.
     pub(super) fn confirm(&self) {
         let mut seen = self.seen();

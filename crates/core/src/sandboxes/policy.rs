@@ -19,14 +19,21 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// When a sandbox made at `created` is deleted whatever it is doing, if it may live for `ttl` minutes from `since`; 0
-    /// is for as long as the operator allows.
-    pub(super) fn end_of_life(&self, created: Timestamp, since: Timestamp, ttl: u32) -> Option<Timestamp> {
-        let after = |at: Timestamp, minutes: u32| at.plus(Duration::from_secs(u64::from(minutes) * 60));
-        let asked_for = (ttl > 0).then(|| after(since, ttl));
-        let allowed = self.max_lifetime.map(|minutes| after(created, minutes));
-        asked_for.into_iter().chain(allowed).min()
+    /// How long a sandbox that is made at `now` may live at the most.
+    pub(super) fn lives_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.max_lifetime.map(|minutes| after(now, minutes))
     }
+}
+
+/// When a sandbox is deleted whatever it is doing, if it may live for `ttl` minutes from `now`, and not beyond `lives_until`;
+/// 0 is for as long as that.
+pub(super) fn end_of_life(now: Timestamp, ttl: u32, lives_until: Option<Timestamp>) -> Option<Timestamp> {
+    let asked_for = (ttl > 0).then(|| after(now, ttl));
+    asked_for.into_iter().chain(lives_until).min()
+}
+
+fn after(at: Timestamp, minutes: u32) -> Timestamp {
+    at.plus(Duration::from_secs(u64::from(minutes) * 60))
 }
 
 #[cfg(test)]
@@ -38,7 +45,7 @@ mod tests {
         let at = |minutes: i64| Timestamp::from_millis(minutes * 60_000);
         let end = |max_lifetime, ttl| {
             let policy = Policy { max_lifetime, ..Policy::default() };
-            policy.end_of_life(at(0), at(100), ttl)
+            end_of_life(at(100), ttl, policy.lives_until(at(0)))
         };
         assert_eq!(end(None, 0), None);
         assert_eq!(end(None, 5), Some(at(105)));

@@ -75,6 +75,7 @@ impl Sandboxes {
     async fn take_up(self, row: Sandbox) -> Option<bool> {
         let _claim = self.claims.hold_alone(row.id)?;
         let row = self.ledger.sandboxes.living(row.id).await.ok().flatten()?;
+        let row = self.as_used(row).await.ok()?;
         let (at, task) = row.next_task()?;
         if at > self.now() {
             return None;
@@ -117,11 +118,13 @@ impl Sandboxes {
             return;
         }
         let before = row.operation.unwrap_or_else(|| Operation::begun(now));
-        let for_good = !is_passing(error);
+        let rests = next_step(current.desired, current.observed) == Step::Rest;
+        // A timer that strikes in vain is never given up: nothing is under way.
+        let for_good = !rests && !is_passing(error);
         let after = before.failed(id, now, for_good);
         let cause = if after.parked { parked(&current, error) } else { chain(error) };
         let postponed = |s: &mut Sandbox| {
-            s.operation = Some(before.failed(id, self.now(), for_good));
+            s.operation = Some(before.failed(id, self.now(), for_good).not_before(rests.then(|| self.now())));
             s.cause = Some(cause);
         };
         // Whoever was quicker has changed it, and with that its task.

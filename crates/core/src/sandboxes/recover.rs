@@ -1,5 +1,6 @@
 //! Bringing ledger and world together again after a start.
 
+use super::deadline::bounded;
 use super::{Sandboxes, SandboxesError, Swept};
 use crate::ports::Actor;
 use crate::sandbox::Sandbox;
@@ -22,20 +23,33 @@ impl Sandboxes {
     pub async fn recover(&self) -> Result<Recovery, SandboxesError> {
         self.resume_time().await?;
         let rows = self.ledger.sandboxes.all_living().await?;
+        let doubtful = self.ledger.agenda.is_doubtful().await?;
         let unfinished = rows.into_iter().filter(|row| step(row) != Step::Rest).collect();
         let reconciler = self.by(Actor::Reconciler);
-        let outcomes = reconciler.for_each(unfinished, |it, row| async move { it.resume(row).await }).await;
+        let outcomes = reconciler
+            .for_each(unfinished, move |it, row| async move { it.resume(row, doubtful).await })
+            .await;
         let settled = outcomes.iter().filter(|done| **done).count();
         Ok(Recovery { settled, failed: outcomes.len() - settled, swept: self.sweep().await? })
     }
 
-    async fn resume(self, row: Sandbox) -> bool {
+    async fn resume(self, row: Sandbox, doubtful: bool) -> bool {
         let _claim = self.claims.hold(row.id);
-        let outcome = self.finish(&row, step(&row)).await;
+        let outcome = match step(&row) {
+            Step::Delete => self.finish(&row, Step::Delete).await,
+            // What was under way when a backup was made has come to its end since, and somebody was told.
+            _ if doubtful => self.believe_world(&row).await,
+            step => self.finish(&row, step).await,
+        };
         if let Err(error) = &outcome {
             self.postpone(&row, error).await;
         }
         outcome.is_ok()
+    }
+
+    async fn believe_world(&self, row: &Sandbox) -> Result<Sandbox, SandboxesError> {
+        let seen = bounded("examine", self.provider.watch.examine(&row.reference())).await?;
+        self.believe(row, seen.explained()).await
     }
 }
 

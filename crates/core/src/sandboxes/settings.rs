@@ -1,6 +1,7 @@
 //! Changing what can be changed of a living sandbox without touching its processes. Callers who do so at once all
 //! succeed.
 
+use super::policy::end_of_life;
 use super::{Sandboxes, SandboxesError};
 use crate::config::{Intervals, Labels};
 use crate::id::OrganizationId;
@@ -37,7 +38,7 @@ impl Sandboxes {
     ) -> Result<Sandbox, SandboxesError> {
         self.change(organization, id_or_name, |s| {
             s.config.intervals.ttl = minutes;
-            s.destroy_at = self.policy.end_of_life(s.created_at, self.now(), minutes);
+            s.destroy_at = end_of_life(self.now(), minutes, s.lives_until);
         })
         .await
     }

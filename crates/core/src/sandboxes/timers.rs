@@ -15,4 +15,15 @@ impl Sandboxes {
             Timer::Archive => it.commit(sandbox, EventKind::ArchiveDue, |s| s.archive_due = true).await,
         }
     }
+
+    /// The sandbox with its last use, of which the ledger is told where it did not know.
+    pub(super) async fn as_used(&self, sandbox: Sandbox) -> Result<Sandbox, SandboxesError> {
+        match self.uses.last(sandbox.id).filter(|used| *used > sandbox.last_activity_at) {
+            Some(used) => {
+                self.ledger.sandboxes.touch(sandbox.id, used).await?;
+                Ok(Sandbox { last_activity_at: used, ..sandbox })
+            }
+            None => Ok(sandbox),
+        }
+    }
 }

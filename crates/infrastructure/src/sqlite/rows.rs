@@ -17,11 +17,11 @@ pub(super) const INSERT: &str = "
     INSERT INTO sandbox (id, organization_id, created_by, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
         generation, created_at, updated_at, last_activity_at, deleted_at,
-        ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
+        ttl, stopped_at, archive_due, lives_until, destroy_at, operation_tries, operation_next_at, operation_parked)
     VALUES (:id, :organization_id, :created_by, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
         :generation, :created_at, :updated_at, :last_activity_at, :deleted_at,
-        :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)";
+        :ttl, :stopped_at, :archive_due, :lives_until, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)";
 
 /// Replaces the row if it is of the generation before. A change was made from what was read a while ago, so it never
 /// takes back a later use.
@@ -29,11 +29,11 @@ pub(super) const UPDATE: &str = "
     UPDATE sandbox SET (organization_id, created_by, name, snapshot, user, sealed_env, labels, cpu, memory_gib, disk_gib,
         auto_stop, auto_archive, auto_delete, network, provider, attempt, handle, desired, observed, cause,
         generation, created_at, updated_at, last_activity_at, deleted_at,
-        ttl, stopped_at, archive_due, destroy_at, operation_tries, operation_next_at, operation_parked)
+        ttl, stopped_at, archive_due, lives_until, destroy_at, operation_tries, operation_next_at, operation_parked)
     = (:organization_id, :created_by, :name, :snapshot, :user, :sealed_env, :labels, :cpu, :memory_gib, :disk_gib,
         :auto_stop, :auto_archive, :auto_delete, :network, :provider, :attempt, :handle, :desired, :observed, :cause,
         :generation, :created_at, :updated_at, max(last_activity_at, :last_activity_at), :deleted_at,
-        :ttl, :stopped_at, :archive_due, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)
+        :ttl, :stopped_at, :archive_due, :lives_until, :destroy_at, :operation_tries, :operation_next_at, :operation_parked)
     WHERE id = :id AND generation = :generation - 1";
 
 /// Whether nothing of it is left, so that only its row remains.
@@ -80,6 +80,7 @@ pub(super) fn write(
         ":ttl": intervals.ttl,
         ":stopped_at": row.stopped_at.map(Timestamp::as_millis),
         ":archive_due": row.archive_due,
+        ":lives_until": row.lives_until.map(Timestamp::as_millis),
         ":destroy_at": row.destroy_at.map(Timestamp::as_millis),
         ":operation_tries": row.operation.map(|it| it.tries),
         ":operation_next_at": row.operation.map(|it| it.next_at.as_millis()),
@@ -167,6 +168,7 @@ fn sandbox(row: &Row<'_>, env: Env) -> rusqlite::Result<Sandbox> {
         operation: operation(row)?,
         stopped_at: optional_time(row, "stopped_at")?,
         archive_due: row.get("archive_due")?,
+        lives_until: optional_time(row, "lives_until")?,
         destroy_at: optional_time(row, "destroy_at")?,
     })
 }

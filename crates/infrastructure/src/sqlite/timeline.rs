@@ -65,7 +65,7 @@ pub(super) fn shift(connection: &Connection, millis: i64, anchor: &Anchor) -> ru
     }
     let sandboxes = "
         UPDATE sandbox SET generation = generation + 1, last_activity_at = last_activity_at + ?1, stopped_at = stopped_at + ?1,
-            destroy_at = destroy_at + ?1, operation_next_at = operation_next_at + ?1
+            lives_until = lives_until + ?1, destroy_at = destroy_at + ?1, operation_next_at = operation_next_at + ?1
         WHERE deleted_at IS NULL";
     let attempts = "
         UPDATE attempt SET answered_at = answered_at + ?1, next_at = next_at + ?1 WHERE state = 'abandoned'";

@@ -154,6 +154,7 @@ pub(crate) fn sandbox_of(organization: OrganizationId, name: &str) -> Sandbox {
         operation: None,
         stopped_at: None,
         archive_due: false,
+        lives_until: None,
         destroy_at: None,
     }
 }

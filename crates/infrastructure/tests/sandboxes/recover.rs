@@ -4,7 +4,8 @@ use crate::meddling::Moment::BeforeDelete;
 use crate::meddling::fails_if;
 use crate::rig::{Rig, unknown_outcome};
 use sandgate_core::{
-    Desired, EventQuery, EventRepository, Observed, Recovery, SandboxService, SandboxesError, Swept,
+    Desired, EventQuery, EventRepository, Observed, Operation, Recovery, Sandbox, SandboxRepository,
+    SandboxService, SandboxesError, Swept,
 };
 use std::time::Duration;
 
@@ -168,4 +169,24 @@ async fn what_fails_for_days_does_not_fill_the_log() {
     assert_eq!(told.len(), 9, "the first try and each doubling up to 256");
     rig.reconciled().await;
     rig.nothing_left().await;
+}
+
+/// What was given up is no state in between: whoever asks for something is not told to wait.
+#[tokio::test]
+async fn a_stop_that_was_given_up_can_be_asked_for_again_or_deleted() {
+    for delete in [true, false] {
+        let rig = Rig::new().await;
+        let sandbox = rig.created("one").await;
+        let left = rig.left_as(&sandbox, Desired::Stopped, Observed::Started).await;
+        let given_up = Operation { tries: 20, next_at: left.updated_at, parked: true };
+        let parked = Sandbox { operation: Some(given_up), generation: left.generation + 1, ..left };
+        rig.ledger.amend(&parked).await.expect("amend");
+        if delete {
+            rig.sandboxes.delete(rig.organization, "one").await.expect("delete");
+        } else {
+            let stopped = rig.sandboxes.stop(rig.organization, "one").await.expect("stop");
+            assert_eq!((stopped.observed, stopped.operation), (Observed::Stopped, None));
+        }
+        rig.finish().await;
+    }
 }

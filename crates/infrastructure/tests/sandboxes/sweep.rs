@@ -1,7 +1,9 @@
 //! Things without a row: what is deleted at once, what after a while, and what not without being asked.
 
 use crate::rig::Rig;
-use sandgate_core::{Attempt, InstanceId, SandboxConfig, SandboxId, SandboxService, Swept};
+use sandgate_core::{
+    Attempt, Desired, InstanceId, Observed, SandboxConfig, SandboxId, SandboxService, Swept,
+};
 use sandgate_infrastructure::memory::MemorySandboxService;
 use std::time::Duration;
 
@@ -60,5 +62,44 @@ async fn many_orphans_are_kept_until_somebody_confirms_them() {
     assert_eq!((rig.sandboxes.held_orphans().len(), rig.service.held()), (6, 7));
     let deleted = rig.sandboxes.delete_orphans().await.expect("delete them");
     assert_eq!(deleted, Swept { kept: 1, orphans: 6, ..Swept::default() });
+    rig.finish().await;
+}
+
+/// Whoever asks before anything is held has confirmed nothing.
+#[tokio::test(start_paused = true)]
+async fn a_word_that_names_nothing_lifts_no_guard() {
+    let rig = Rig::new().await;
+    let config = rig.created("one").await.config;
+    let doubtful = rig.restored();
+    make(&rig.service, &config).await;
+    assert_eq!(doubtful.delete_orphans().await.expect("nothing to delete").orphans, 0);
+    tokio::time::advance(GRACE).await;
+    let held = Swept { kept: 1, held: 1, ..Swept::default() };
+    assert_eq!(doubtful.sweep().await.expect("sweep"), held, "it was not named then");
+    assert_eq!(doubtful.delete_orphans().await.expect("delete it").orphans, 1);
+    make(&rig.service, &config).await;
+    doubtful.sweep().await.expect("sweep");
+    tokio::time::advance(GRACE).await;
+    assert_eq!(
+        doubtful.sweep().await.expect("sweep").orphans,
+        1,
+        "the ledger knows all that there is, and is trusted"
+    );
+    rig.finish().await;
+}
+
+/// A create that was under way when the backup was made was answered since.
+#[tokio::test]
+async fn what_a_backup_shows_as_under_way_is_looked_at_before_it_is_ended() {
+    let rig = Rig::new().await;
+    let [made, stopping] = [rig.created("made").await, rig.created("stopping").await];
+    rig.left_as(&made, Desired::Started, Observed::Pending).await;
+    rig.left_as(&stopping, Desired::Stopped, Observed::Started).await;
+    let doubtful = rig.restored();
+    doubtful.recover().await.expect("recover");
+    for name in ["made", "stopping"] {
+        let row = rig.get(name).await.expect("it lives");
+        assert_eq!((row.desired, row.observed), (Desired::Started, Observed::Started), "{name}");
+    }
     rig.finish().await;
 }

@@ -3,8 +3,8 @@
 use crate::rig::{Rig, named};
 use async_trait::async_trait;
 use sandgate_core::{
-    Anchor, Idempotency, IdempotencyKey, Intervals, Ledger, NewSandbox, Observed, Provider, ProviderKind,
-    Reconciled, RepositoryError, Sandboxes, SandboxesError, Timeline,
+    Anchor, Idempotency, IdempotencyKey, Intervals, Ledger, NewSandbox, Observed, Policy, Provider,
+    ProviderKind, Reconciled, RepositoryError, Sandboxes, SandboxesError, Timeline,
 };
 use sandgate_infrastructure::sqlite::{SqliteLedger, backup, restore};
 use std::sync::Arc;
@@ -285,4 +285,39 @@ async fn a_start_is_a_use() {
         assert_eq!(state(&rig, "one").await, Some(expected));
     }
     rig.finish().await;
+}
+
+/// Uses are told to the ledger seldom; a timer knows of each.
+#[tokio::test]
+async fn a_use_that_the_ledger_has_not_heard_of_counts() {
+    let rig = Rig::new().await;
+    create(&rig, "one", Intervals { auto_stop: 1, ..Intervals::default() }).await;
+    rig.clock.advance(Duration::from_secs(40));
+    let sandbox = rig.get("one").await.expect("found");
+    rig.sandboxes.touch(&sandbox).await.expect("a use");
+    rig.clock.advance(Duration::from_secs(30));
+    reconciled(&rig).await;
+    assert_eq!(state(&rig, "one").await, Some(Observed::Started));
+    rig.clock.advance(Duration::from_secs(30));
+    reconciled(&rig).await;
+    assert_eq!(state(&rig, "one").await, Some(Observed::Stopped));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_time_to_live_that_is_set_after_a_leap_counts_from_then() {
+    let mut rig = Rig::new().await;
+    let policy = Policy { max_lifetime: Some(120), ..Policy::default() };
+    rig.sandboxes = rig.sandboxes.clone().with_policy(policy);
+    create(&rig, "one", Intervals { auto_stop: 0, ..Intervals::default() }).await;
+    rig.clock.set(rig.clock_now().shifted(YEAR));
+    reconciled(&rig).await;
+    rig.sandboxes.set_ttl(rig.organization, "one", 600).await.expect("ttl");
+    rig.clock.advance(MINUTE * 119);
+    reconciled(&rig).await;
+    assert_eq!(state(&rig, "one").await, Some(Observed::Started));
+    rig.clock.advance(MINUTE);
+    reconciled(&rig).await;
+    assert_eq!(state(&rig, "one").await, None);
+    rig.nothing_left().await;
 }

@@ -5,6 +5,8 @@ ALTER TABLE sandbox ADD COLUMN ttl INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sandbox ADD COLUMN stopped_at INTEGER;
 ALTER TABLE sandbox ADD COLUMN archive_due INTEGER NOT NULL DEFAULT 0 CHECK (archive_due IN (0, 1));
 ALTER TABLE sandbox ADD COLUMN destroy_at INTEGER;
+-- The longest that the operator let it live, when it was made.
+ALTER TABLE sandbox ADD COLUMN lives_until INTEGER;
 -- The change that is under way; NULL where there is none.
 ALTER TABLE sandbox ADD COLUMN operation_tries INTEGER;
 ALTER TABLE sandbox ADD COLUMN operation_next_at INTEGER;

@@ -7,13 +7,14 @@ use super::files::Files;
 use super::{open, timeline};
 use rusqlite::OpenFlags;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use sandgate_core::Timestamp;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Why nothing was backed up or put back. What was there before is as it was.
+/// Why nothing was backed up, or not put back to the end. What was there before is as it was, or in `restoring/`.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// Nothing is ever written over.
@@ -34,6 +35,12 @@ pub enum BackupError {
         /// Where it was looked for.
         dir: PathBuf,
     },
+    /// There is nowhere to put it.
+    #[error("{} is not a directory: make it first", path.display())]
+    NoParent {
+        /// What should have been there.
+        path: PathBuf,
+    },
     /// The ledger, or the backup, cannot be used as one.
     #[error(transparent)]
     Unusable(#[from] OpenError),
@@ -52,12 +59,26 @@ pub enum BackupError {
 
 const PARTS: [&str; 2] = ["ledger.db", "seal.key"];
 
+/// What belongs to a ledger that may not have been closed. Any of it beside another database would be played into it.
+const TRACES: [&str; 5] = ["ledger.db", LOG, "ledger.db-journal", "ledger.db-shm", "seal.key"];
+const LOG: &str = "ledger.db-wal";
+
+/// In `restoring/` while the old ledger is moved there: what is in the data directory is the rest of it.
+const MOVING: &str = "moving";
+/// In `restoring/` when all of the old ledger is there: what is in the data directory is the new one.
+const MOVED: &str = "moved";
+
 /// Copies the ledger in `dir`, which may be in use, to a new directory `target`. It appears whole and on disk, or not at
 /// all. Blocking.
 pub fn backup(dir: &Path, target: &Path) -> Result<(), BackupError> {
     let source = whole(dir)?;
+    // Without a slash at its end, so that more can be said after it.
+    let target = &target.components().collect::<PathBuf>();
     if target.symlink_metadata().is_ok() {
-        return Err(BackupError::Exists { path: target.to_owned() });
+        return Err(BackupError::Exists { path: target.clone() });
+    }
+    if !parent(target).is_dir() {
+        return Err(BackupError::NoParent { path: parent(target).to_owned() });
     }
     let mut name = target.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -99,43 +120,51 @@ fn copy(source: &Files<'_>, new: &Path) -> Result<(), BackupError> {
 
 /// Puts `backup` into `dir`, where no server may be running, and returns where the ledger is that was there before.
 ///
+/// It is made ready in `restoring.new/`. Then the old ledger is moved into `restoring/`, which no server starts beside and
+/// which becomes `replaced-…` by one rename when the new one is in its place. So it can be cut short anywhere: run again it
+/// goes on with the same `restoring/`. `backup` may also be what an earlier restore replaced, with a write-ahead log.
+///
 /// The ledger remembers that it was put back (`restored_at` in `meta`): what it does not know may be the work of the time
-/// that it has lost. A restore that is cut short is noticed, and is to be run again. Blocking.
+/// that it has lost. Blocking.
 pub fn restore(dir: &Path, backup: &Path, replace: bool) -> Result<Option<PathBuf>, BackupError> {
     let files = Files { dir };
     let _lock = files.lock()?;
-    whole(backup)?;
-    let cut_short = files.restoring().exists();
-    let has_ledger = files.database().exists() || dir.join("ledger.db-wal").exists();
-    if has_ledger && !replace {
+    let source = whole(backup)?;
+    let _unused = if backup.join("ledger.lock").exists() { Some(source.lock()?) } else { None };
+    let restoring = files.restoring();
+    let moved = restoring.join(MOVED).exists();
+    if !replace && (has_ledger(&restoring) || !moved && has_ledger(dir)) {
         return Err(BackupError::HasLedger { dir: dir.to_owned() });
     }
-    let staged = stage(&files.restoring(), backup);
-    if staged.is_err() && !cut_short {
-        // The ledger that is there goes on.
-        let _ = std::fs::remove_dir_all(files.restoring());
+    let stage = dir.join("restoring.new");
+    let staged = make_ready(&stage, backup);
+    if staged.is_err() {
+        // The failure is what counts: what is left is removed by the next try.
+        let _ = std::fs::remove_dir_all(&stage);
     }
     staged?;
-    let aside = if has_ledger { Some(set_aside(dir)?) } else { None };
+    if !moved {
+        set_aside(dir, &restoring)?;
+    }
     for name in PARTS {
         let to = dir.join(name);
-        std::fs::rename(files.restoring().join(name), &to).map_err(failed(&to, "put in place"))?;
+        std::fs::rename(stage.join(name), &to).map_err(failed(&to, "put in place"))?;
     }
     sync(dir)?;
-    std::fs::remove_dir_all(files.restoring()).map_err(failed(&files.restoring(), "removed"))?;
-    sync(dir)?;
-    Ok(aside)
+    std::fs::remove_dir_all(&stage).map_err(failed(&stage, "removed"))?;
+    keep(dir, &restoring)
+}
+
+fn has_ledger(dir: &Path) -> bool {
+    ["ledger.db", LOG].iter().any(|name| dir.join(name).exists())
 }
 
 /// Copies the backup to where it is made ready, opens it as a server would, and marks it.
-fn stage(stage: &Path, backup: &Path) -> Result<(), BackupError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(stage).map_err(failed(stage, "made"))?;
-    for name in PARTS {
-        let to = stage.join(name);
-        let mut from = File::open(backup.join(name)).map_err(failed(backup, "read"))?;
-        let mut new =
-            super::files::private().create(true).truncate(true).open(&to).map_err(failed(&to, "made"))?;
-        io::copy(&mut from, &mut new).map_err(failed(&to, "written"))?;
+fn make_ready(stage: &Path, backup: &Path) -> Result<(), BackupError> {
+    make_empty(stage)?;
+    PARTS.iter().try_for_each(|name| copy_part(name, backup, stage))?;
+    if backup.join(LOG).exists() {
+        copy_part(LOG, backup, stage)?;
     }
     let opened = open::open(stage)?;
     let mark = "INSERT INTO meta VALUES ('restored_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
@@ -143,26 +172,69 @@ fn stage(stage: &Path, backup: &Path) -> Result<(), BackupError> {
     opened.writer.execute(mark, [now]).map_err(failed(stage, "marked"))?;
     // What was done with the sandboxes since the backup is not known: they must not seem unused for it.
     timeline::stand_still(&opened.writer).map_err(failed(stage, "marked"))?;
-    open::checkpoint(&opened.writer).map_err(failed(stage, "written"))?;
     drop(opened);
+    // Everything is in the database itself then, which alone is put in place.
+    drop(open::reopen(stage).map_err(failed(stage, "written"))?);
     PARTS.iter().try_for_each(|name| sync(&stage.join(name)))?;
     sync(stage)
 }
 
-/// Moves everything of the ledger in `dir` into a directory of its own.
-fn set_aside(dir: &Path) -> Result<PathBuf, BackupError> {
-    let aside = dir.join(format!("replaced-{}", jiff::Timestamp::now().as_millisecond()));
-    std::fs::DirBuilder::new().mode(0o700).create(&aside).map_err(failed(&aside, "made"))?;
-    for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm", "seal.key"] {
-        match std::fs::rename(dir.join(name), aside.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed(&aside, "filled")(error));
+/// Makes a directory with nothing in it, or of it. It is there all the time.
+fn make_empty(dir: &Path) -> Result<(), BackupError> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir, "made"))?;
+    let empty = || {
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
             }
-            _ => {}
+        }
+        io::Result::Ok(())
+    };
+    empty().map_err(failed(dir, "emptied"))
+}
+
+fn copy_part(name: &str, from: &Path, to: &Path) -> Result<(), BackupError> {
+    let (from, to) = (from.join(name), to.join(name));
+    let mut source = File::open(&from).map_err(failed(&from, "read"))?;
+    let mut new = super::files::private().create_new(true).open(&to).map_err(failed(&to, "made"))?;
+    io::copy(&mut source, &mut new).map(drop).map_err(failed(&to, "written"))
+}
+
+/// Moves everything of the ledger in `dir`, or what a restore that was cut short left of it, to `restoring`.
+fn set_aside(dir: &Path, restoring: &Path) -> Result<(), BackupError> {
+    let moving = restoring.join(MOVING);
+    if !moving.exists() {
+        make_empty(restoring)?;
+        std::fs::create_dir(&moving).map_err(failed(&moving, "made"))?;
+        [restoring, dir].into_iter().try_for_each(sync)?;
+    }
+    for name in TRACES {
+        let (from, to) = (dir.join(name), restoring.join(name));
+        match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(failed(&from, "moved to restoring/")(error)),
         }
     }
-    sync(&aside)?;
-    Ok(aside)
+    [restoring, dir].into_iter().try_for_each(sync)?;
+    std::fs::rename(&moving, restoring.join(MOVED)).map_err(failed(&moving, "renamed"))?;
+    sync(restoring)
+}
+
+/// Ends a restore: servers start again, and the old ledger, if there was one, has the name it is kept under.
+fn keep(dir: &Path, restoring: &Path) -> Result<Option<PathBuf>, BackupError> {
+    let aside = dir.join(format!("replaced-{}", jiff::Timestamp::now().as_millisecond()));
+    renameat_with(CWD, restoring, CWD, &aside, RenameFlags::NOREPLACE).map_err(failed(&aside, "made"))?;
+    sync(dir)?;
+    let mark = aside.join(MOVED);
+    std::fs::remove_dir(&mark).map_err(failed(&mark, "removed"))?;
+    match std::fs::remove_dir(&aside) {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Some(aside)),
+        Err(error) => Err(failed(&aside, "removed")(error)),
+    }
 }
 
 /// When the ledger behind `connection` was put back, if it ever was.

@@ -24,7 +24,7 @@ impl Sandboxes {
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StartRequested, |s| s.desired = Desired::Started).await?;
-        self.do_start(&wanted).await
+        self.or_later(&wanted, self.do_start(&wanted).await).await
     }
 
     /// Ends a sandbox's processes and keeps its files; deletes it if it is ephemeral.
@@ -43,7 +43,7 @@ impl Sandboxes {
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StopRequested, |s| s.desired = Desired::Stopped).await?;
-        self.do_stop(&wanted).await
+        self.or_later(&wanted, self.do_stop(&wanted).await).await
     }
 
     /// Ends a sandbox and forgets it. Its name is free as soon as this returns.
@@ -65,10 +65,25 @@ impl Sandboxes {
             match wanted.await {
                 // Something was noted of it just then, such as its death, which is no reason against its end.
                 Err(SandboxesError::Busy) => {}
-                wanted => return self.do_delete(&wanted?).await,
+                wanted => {
+                    let wanted = wanted?;
+                    return self.or_later(&wanted, self.do_delete(&wanted).await).await;
+                }
             }
         }
         Err(SandboxesError::Busy)
+    }
+
+    /// What a request could not do is done soon without it, and not only when its time would have been over.
+    async fn or_later(
+        &self,
+        wanted: &Sandbox,
+        outcome: Result<Sandbox, SandboxesError>,
+    ) -> Result<Sandbox, SandboxesError> {
+        if let Err(error) = &outcome {
+            self.postpone(wanted, error).await;
+        }
+        outcome
     }
 
     pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {

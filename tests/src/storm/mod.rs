@@ -171,9 +171,10 @@ impl Storm {
             |count: fn(&Tally) -> u64| self.workers.iter().map(|worker| count(&worker.tally)).sum::<u64>();
         let (answered, unanswered) = (sum(|tally| tally.answered), sum(|tally| tally.unanswered));
         format!(
-            "torture: kills={kills} kills_while_starting={kills_while_starting} \
+            "torture: provider={} kills={kills} kills_while_starting={kills_while_starting} \
              kills_of_spawner={kills_of_spawner} operations={} answered={answered} \
              unanswered={unanswered} slowest_recovery_ms={} seed={}",
+            self.provider.name(),
             answered + unanswered,
             slowest_recovery.as_millis(),
             self.seed

@@ -49,6 +49,15 @@ impl Provider {
         Options { config: Some(QUOTA.to_owned()), ..options }
     }
 
+    /// Its name among numbers.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Modelled(_) => "modelled",
+            Self::Faulty(..) => "faulty",
+        }
+    }
+
     /// Whether it leaves some answers out.
     pub(super) const fn is_faulty(&self) -> bool {
         matches!(self, Self::Faulty(..))

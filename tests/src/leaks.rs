@@ -193,6 +193,10 @@ pub(crate) fn handles(server: u32, data: &Path) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for handle in entries(format!("/proc/{server}/fd")) {
         let Ok(target) = fs::read_link(handle) else { continue };
+        // Of a server whose clock is turned by a test; named for the process, so that the next one has another.
+        if target.starts_with("/dev/shm") && target.to_string_lossy().contains("faketime_shm") {
+            continue;
+        }
         let target = target.to_string_lossy().into_owned();
         let socket =
             target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();

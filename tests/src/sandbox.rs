@@ -25,7 +25,7 @@ pub struct Outcome {
 
 impl<'a> Sandbox<'a> {
     /// From the body that `POST /api/sandbox` answered.
-    pub(crate) fn new(server: &'a Server, body: &Value) -> Self {
+    pub fn new(server: &'a Server, body: &Value) -> Self {
         let id = body["id"].as_str().unwrap_or_else(|| panic!("an id: {body}"));
         Self { server, id: id.to_owned() }
     }

@@ -35,6 +35,7 @@ const NEEDS: &[Need] = &[
     Need { probe: Probe::File(&["/usr/bin/setpriv"]), package: "util-linux" },
     Need { probe: Probe::File(&["/usr/bin/strace"]), package: "strace" },
     Need { probe: Probe::File(&["/usr/bin/sqlite3"]), package: "sqlite3" },
+    Need { probe: Probe::File(&["/usr/bin/faketime"]), package: "faketime" },
     Need { probe: Probe::File(&["/usr/bin/cc"]), package: "build-essential" },
     Need {
         probe: Probe::File(&["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"]),

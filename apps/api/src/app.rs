@@ -42,7 +42,10 @@ impl App {
             min_free_mib: config.min_free_mib,
         };
         let policy = Policy { max_lifetime: config.max_lifetime, ..Policy::default() };
-        let sandboxes = Sandboxes::new(Ledger::new(ledger.clone()), provider, Arc::new(SystemClock::new()))
+        let ports = (Ledger::new(ledger.clone()), provider);
+        #[cfg(debug_assertions)]
+        let ports = crate::failpoints::around(ports)?;
+        let sandboxes = Sandboxes::new(ports.0, ports.1, Arc::new(SystemClock::new()))
             .with_policy(policy)
             .with_reserve(reserve);
         upkeep::recover(&sandboxes).await;

@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod error;
 mod extract;
+#[cfg(debug_assertions)]
+mod failpoints;
 mod first_start;
 mod floor;
 mod idempotency;

@@ -124,6 +124,7 @@ impl Sandboxes {
 
     /// Notes that a sandbox was used, unless that was noted a moment ago.
     pub async fn touch(&self, sandbox: &Sandbox) -> Result<(), SandboxesError> {
+        let _steady = self.frame.steady().await;
         let now = self.now();
         if now.since(sandbox.last_activity_at) >= ACTIVITY_RESOLUTION {
             self.ledger.sandboxes.touch(sandbox.id, now).await?;
@@ -133,6 +134,7 @@ impl Sandboxes {
 
     /// Notes that a sandbox is used now.
     pub async fn record_activity(&self, id: SandboxId) -> Result<(), SandboxesError> {
+        let _steady = self.frame.steady().await;
         Ok(self.ledger.sandboxes.touch(id, self.now()).await?)
     }
 

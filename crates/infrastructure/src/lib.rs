@@ -5,5 +5,7 @@ pub mod clock;
 pub mod container;
 pub mod data_dir;
 pub mod disk;
+#[cfg(debug_assertions)]
+pub mod failpoints;
 pub mod memory;
 pub mod sqlite;

@@ -1,6 +1,7 @@
-//! What every crate may name: stable error codes and secret strings. No I/O, no domain.
+//! What every crate may name: stable error codes, secret strings and failpoints. No I/O, no domain.
 
 mod error_code;
+pub mod failpoint;
 
 pub use error_code::ErrorCode;
 pub use secrecy::{ExposeSecret, SecretString};

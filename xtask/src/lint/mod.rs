@@ -2,6 +2,7 @@
 
 mod edges;
 mod manifests;
+mod release;
 mod sources;
 mod text;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     report.step("lint tables", || none(&manifests::offenders(project)?));
     report.step("sources", || none(&sources::offenders(project)?));
     report.step("text", || none(&text::offenders(project)?));
+    report.step("release build", || none(&release::offenders(project)?));
     report.step("clippy", || clippy(project));
     report.step("docs", || docs(project));
     report.step("openapi", || if args.fix { openapi::write(project) } else { openapi::check(project) });

@@ -27,6 +27,7 @@ impl Sandboxes {
     async fn reap(&self, abandoned: &Abandoned) -> Result<(), SandboxesError> {
         let at = SandboxRef { attempt: abandoned.attempt, handle: None };
         let answered = bounded("delete", self.provider.service.delete(&at)).await.is_ok();
+        let _steady = self.frame.steady().await;
         let next = after(abandoned, answered, self.now(), self.provider.late);
         Ok(self.ledger.agenda.note_abandoned(&next).await?)
     }
@@ -37,7 +38,10 @@ impl Sandboxes {
 fn after(before: &Abandoned, answered: bool, now: Timestamp, late: Duration) -> Abandoned {
     let answered_at = before.answered_at.or(answered.then_some(now));
     let known_for = answered_at.map(|at| now.since(at));
-    let pause = known_for.map_or(SILENT_PAUSE, |known_for| known_for.clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+    // What it did not answer may have been left undone, however long it is known to be back.
+    let pause = known_for
+        .filter(|_| answered)
+        .map_or(SILENT_PAUSE, |known_for| known_for.clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
     let over = answered && known_for.is_some_and(|known_for| known_for >= late);
     Abandoned { attempt: before.attempt, answered_at, next_at: (!over).then(|| now.plus(pause)) }
 }
@@ -71,6 +75,15 @@ mod tests {
         assert!(last.since(looks[0]) >= LATE, "{looks:?}");
         assert!(looks.windows(2).all(|pair| pair[1].since(pair[0]) <= LONGEST_PAUSE));
         assert!(looks.len() < 100, "not more often than needed: {}", looks.len());
+    }
+
+    #[test]
+    fn a_delete_that_was_not_answered_is_repeated_soon() {
+        let since = Timestamp::from_millis(0);
+        let known = Abandoned { answered_at: Some(since), ..abandoned() };
+        let now = since.plus(LATE / 2);
+        let pause = |answered| after(&known, answered, now, LATE).next_at.map(|next| next.since(now));
+        assert_eq!((pause(true), pause(false)), (Some(LONGEST_PAUSE), Some(SILENT_PAUSE)));
     }
 
     #[test]

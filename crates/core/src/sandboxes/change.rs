@@ -16,10 +16,21 @@ impl Sandboxes {
         kind: EventKind,
         change: impl FnOnce(&mut Sandbox),
     ) -> Result<Sandbox, SandboxesError> {
+        let _steady = self.frame.steady().await;
         let changed = sandbox.changed(self.now(), change);
         let event = self.event(kind, changed.cause.clone());
         self.ledger.sandboxes.update(&changed, event).await?;
         Ok(changed)
+    }
+
+    /// As [`Self::commit`], of what nobody would want to read about once more.
+    pub(super) async fn amend(
+        &self,
+        sandbox: &Sandbox,
+        change: impl FnOnce(&mut Sandbox),
+    ) -> Result<(), SandboxesError> {
+        let _steady = self.frame.steady().await;
+        Ok(self.ledger.sandboxes.amend(&sandbox.changed(self.now(), change)).await?)
     }
 
     /// Commits a `change` that holds whatever setting was changed since `sandbox` was read. Where its state has changed, by

@@ -1,6 +1,6 @@
 //! Making a sandbox.
 
-use super::change::chain;
+use super::change::{TRIES, chain};
 use super::deadline::{Deadline, bounded};
 use super::{Sandboxes, SandboxesError};
 use crate::admission::{Admitted, Idempotency, NotAdmitted, Rate};
@@ -48,10 +48,13 @@ impl Sandboxes {
         new: NewSandbox,
     ) -> Result<Created, SandboxesError> {
         self.has_room()?;
+        let steady = self.frame.steady().await;
         let (event, idempotency) = (self.event(EventKind::Requested, None), new.idempotency.clone());
         let intent = Intent { sandbox: self.intent(organization, new)?, event, idempotency };
         let _claim = self.claims.hold(intent.sandbox.id);
-        match self.ledger.sandboxes.insert(&intent).await {
+        let admitted = self.ledger.sandboxes.insert(&intent).await;
+        drop(steady);
+        match admitted {
             Ok(Admitted { rate }) => {
                 let sandbox = self.make(intent.sandbox).await?;
                 Ok(Created { sandbox, replayed: false, rate })
@@ -126,12 +129,41 @@ impl Sandboxes {
                 s.observed = Observed::Started;
             })
             .await;
-        if delivered.is_err() {
-            // What cannot be written down must not run. If this fails too, the intent is still in the ledger, and the
-            // reconciler deletes by its name.
-            let _ = bounded("delete", self.provider.service.delete(&intent.reference())).await;
+        match delivered {
+            Err(error) => self.withdraw(intent, error).await,
+            delivered => delivered,
         }
-        delivered
+    }
+
+    /// What cannot be written down must not run. A write that has failed may have reached the disk all the same: then it
+    /// is delivered. If this fails too, the intent is still in the ledger, and the reconciler deletes by its name.
+    async fn withdraw(&self, intent: &Sandbox, error: SandboxesError) -> Result<Sandbox, SandboxesError> {
+        for _ in 0..TRIES {
+            let Ok(Some(row)) = self.ledger.sandboxes.living(intent.id).await else { break };
+            if (row.attempt, row.desired, row.observed)
+                == (intent.attempt, Desired::Started, Observed::Started)
+            {
+                return Ok(row);
+            }
+            match self.doom(&row, chain(&error)).await {
+                Ok(doomed) => {
+                    let _ = self.do_delete(&doomed).await;
+                    return Err(error);
+                }
+                Err(SandboxesError::Busy) => {}
+                Err(_) => break,
+            }
+        }
+        let _ = bounded("delete", self.provider.service.delete(&intent.reference())).await;
+        Err(error)
+    }
+
+    async fn doom(&self, row: &Sandbox, cause: String) -> Result<Sandbox, SandboxesError> {
+        let doomed = self.commit(row, EventKind::Failed, |s| {
+            s.desired = Desired::Deleted;
+            s.cause = Some(cause);
+        });
+        doomed.await
     }
 
     /// The caller will hear of an error, so nothing may be left that it would have to pay for.

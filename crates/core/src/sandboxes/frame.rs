@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 /// A smaller difference is a clock that is being corrected, and is followed without more ado.
 const LEAP: i64 = 10_000;
@@ -22,13 +23,21 @@ pub(super) struct Frame {
     clock: Arc<dyn Clock>,
     /// The time of day when the host was started.
     start: Arc<AtomicI64>,
+    /// Held for writing while the ledger's times are moved.
+    turning: Arc<RwLock<()>>,
 }
 
 impl Frame {
     /// The host's own time of day.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let start = AtomicI64::new(clock.now().as_millis() - clock.uptime().millis);
-        Self { clock, start: Arc::new(start) }
+        Self { clock, start: Arc::new(start), turning: Arc::default() }
+    }
+
+    /// Keeps the times of the ledger where they are until it is dropped. What is written with a time of ours must be written
+    /// before they are moved or after, never between: it would be as old as the leap is long.
+    pub(super) async fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.turning.read().await
     }
 
     /// The time by which sandboxes age.
@@ -72,15 +81,21 @@ impl Sandboxes {
         let behind = self.frame.behind();
         let anchor = self.frame.anchor(behind);
         if behind.abs() >= LEAP {
-            self.ledger.timeline.shift(behind, anchor).await?;
-            self.frame.follow(behind);
-            return Ok(Some(behind));
+            return self.leap().await.map(Some);
         }
         self.frame.follow(behind);
         if self.anchored_since().await?.is_none_or(|since| since >= ANCHOR_AGE) {
             self.ledger.timeline.set_anchor(anchor).await?;
         }
         Ok(None)
+    }
+
+    async fn leap(&self) -> Result<i64, SandboxesError> {
+        let _turning = self.frame.turning.write().await;
+        let behind = self.frame.behind();
+        self.ledger.timeline.shift(behind, self.frame.anchor(behind)).await?;
+        self.frame.follow(behind);
+        Ok(behind)
     }
 
     /// How old the anchor is; `None` where there is none of this start of the host.

@@ -56,11 +56,10 @@ impl Sandboxes {
             let sandbox = self.get(organization, id_or_name).await?;
             admits(Request::Delete, &sandbox)?;
             let _claim = self.claims.hold(sandbox.id);
-            let begun = Operation::begun(self.now());
             let wanted = self.commit(&sandbox, EventKind::DeleteRequested, |s| {
                 s.desired = Desired::Deleted;
                 // One that was given up is tried anew.
-                s.operation = Some(begun);
+                s.operation = Some(Operation::begun(self.now()));
             });
             match wanted.await {
                 // Something was noted of it just then, such as its death, which is no reason against its end.
@@ -93,6 +92,8 @@ impl Sandboxes {
                 self.commit_on_top(wanted, EventKind::Started, |s| {
                     s.handle = Some(handle.clone());
                     s.observed = Observed::Started;
+                    // A start is a use: what was stopped for want of one is not stopped again at once.
+                    s.last_activity_at = self.now();
                     s.cause = None;
                 })
                 .await

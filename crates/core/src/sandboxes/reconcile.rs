@@ -35,9 +35,11 @@ impl Sandboxes {
     pub async fn reconcile(&self) -> Result<Reconciled, SandboxesError> {
         let leapt = self.keep_time().await?;
         let due = self.ledger.agenda.due(self.now(), BATCH).await?;
-        let outcomes =
-            self.by(Actor::Reconciler).for_each(due, |it, row| async move { it.take_up(row).await }).await;
-        let abandoned = self.reap_abandoned().await?;
+        let reconciler = self.by(Actor::Reconciler);
+        let tasks = reconciler.for_each(due, |it, row| async move { it.take_up(row).await });
+        // Side by side: a call that hangs keeps nobody's leftovers from being deleted.
+        let (outcomes, abandoned) = tokio::join!(tasks, self.reap_abandoned());
+        let abandoned = abandoned?;
         let count = |wanted| outcomes.iter().filter(|done| **done == Some(wanted)).count();
         Ok(Reconciled { done: count(true), failed: count(false), abandoned, leapt })
     }
@@ -115,17 +117,18 @@ impl Sandboxes {
             return;
         }
         let before = row.operation.unwrap_or_else(|| Operation::begun(now));
-        let operation = before.failed(id, now, !is_passing(error));
-        let cause = if operation.parked { parked(&current, error) } else { chain(error) };
+        let for_good = !is_passing(error);
+        let after = before.failed(id, now, for_good);
+        let cause = if after.parked { parked(&current, error) } else { chain(error) };
         let postponed = |s: &mut Sandbox| {
-            s.operation = Some(operation);
+            s.operation = Some(before.failed(id, self.now(), for_good));
             s.cause = Some(cause);
         };
         // Whoever was quicker has changed it, and with that its task.
-        if let Some(kind) = told(operation) {
+        if let Some(kind) = told(after) {
             let _ = self.commit(&current, kind, postponed).await;
         } else {
-            let _ = self.ledger.sandboxes.amend(&current.changed(now, postponed)).await;
+            let _ = self.amend(&current, postponed).await;
         }
     }
 }

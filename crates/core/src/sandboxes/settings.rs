@@ -35,10 +35,9 @@ impl Sandboxes {
         id_or_name: &str,
         minutes: u32,
     ) -> Result<Sandbox, SandboxesError> {
-        let (policy, now) = (self.policy, self.now());
         self.change(organization, id_or_name, |s| {
             s.config.intervals.ttl = minutes;
-            s.destroy_at = policy.end_of_life(s.created_at, now, minutes);
+            s.destroy_at = self.policy.end_of_life(s.created_at, self.now(), minutes);
         })
         .await
     }

@@ -8,7 +8,8 @@ use sandgate_core::{
     SandboxInfo, SandboxRef, SandboxService, ServiceError, StartStop, ToolboxAccess, ToolboxAddress,
     UserName,
 };
-use sandgate_runtime::{ContainerSpec, Handles};
+use sandgate_runtime::{ContainerSpec, Handles, RuntimeError};
+use sandgate_shared::failpoint;
 use sandgate_toolbox_api::{ClientError, ExecuteRequest, ToolboxClient};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -59,6 +60,7 @@ impl StartStop for ContainerSandboxService {
         self.blocking("stop", move |shared| {
             let name = shared.name(&attempt);
             shared.spawner.kill(name.as_str()).map_err(failed("stop"))?;
+            failpoint::hit("container.killed").map_err(io_failed("stop"))?;
             shared.sockets.remove(&name).map_err(io_failed("stop"))
         })
         .await
@@ -103,23 +105,28 @@ impl Shared {
     /// Makes the container with a listener of its own, unless it is there already.
     pub(super) fn create(&self, name: &ExternalName, spec: &ContainerSpec) -> Result<(), ServiceError> {
         let Some(listener) = self.listener(name)? else { return Ok(()) };
-        let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
-        match self.spawner.create(spec, handles) {
-            Ok(container) => {
-                tracing::debug!(sandbox.name = %name, laps = ?container.laps, "container made");
-                Ok(())
-            }
-            Err(error) => {
-                self.sockets.remove(name).map_err(io_failed("create"))?;
-                Err(failed("create")(error))
-            }
+        let made = self.make(spec, &listener);
+        // Where nobody knows whether it was made, the socket may be its own: whoever asks again finds out.
+        if matches!(&made, Err(error) if !matches!(error, ServiceError::OutcomeUnknown { .. })) {
+            self.sockets.remove(name).map_err(io_failed("create"))?;
         }
+        made
+    }
+
+    fn make(&self, spec: &ContainerSpec, listener: &UnixListener) -> Result<(), ServiceError> {
+        failpoint::hit("container.bound").map_err(io_failed("create"))?;
+        let handles = Handles { listener: listener.as_fd(), toolbox: self.toolbox.as_fd() };
+        let container = self.spawner.create(spec, handles).map_err(failed("create"))?;
+        tracing::debug!(sandbox.name = %spec.name, laps = ?container.laps, "container made");
+        failpoint::hit("container.created").map_err(|_| failed("create")(RuntimeError::SpawnerLost))
     }
 
     /// Ends the container, and forgets its disk and its socket; `Ok` also where there was none.
     pub(super) fn delete(&self, name: &ExternalName) -> Result<(), ServiceError> {
         self.spawner.delete(name.as_str(), &self.disk(name)).map_err(failed("delete"))?;
-        self.sockets.remove(name).map_err(io_failed("delete"))
+        failpoint::hit("container.deleted").map_err(io_failed("delete"))?;
+        self.sockets.remove(name).map_err(io_failed("delete"))?;
+        failpoint::hit("container.unbound").map_err(io_failed("delete"))
     }
 
     /// A new listener for `name`; `None` where a running sandbox has one already.

@@ -1,8 +1,8 @@
 //! What a provider is asked to do, and how often it was.
 
 use sandgate_core::Attempt;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,19 +68,38 @@ impl Operation {
 
 /// How often what was asked about whose sandbox; a list is asked about nobody's.
 #[derive(Debug, Default)]
-pub(super) struct Asked(Mutex<HashMap<Option<Attempt>, [u64; Operation::ALL.len()]>>);
+pub(super) struct Asked(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    times: HashMap<Option<Attempt>, [u64; Operation::ALL.len()]>,
+    gone: VecDeque<Attempt>,
+}
+
+/// So many sandboxes that are gone are remembered. Whoever deletes one again must not meet the same fate each time.
+const REMEMBERED: usize = 4096;
 
 impl Asked {
     /// Counts one more, and tells the number of it: 1 for the first.
     pub(super) fn count(&self, operation: Operation, about: Option<Attempt>) -> u64 {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = &mut asked.entry(about).or_default()[operation as usize];
+        let mut counts = self.counts();
+        let times = &mut counts.times.entry(about).or_default()[operation as usize];
         *times += 1;
         *times
     }
 
-    /// Begins anew for a sandbox that is gone, so that a server which runs for days does not grow.
+    /// Begins anew some time for a sandbox that is gone, so that a server which runs for days does not grow.
     pub(super) fn forget(&self, gone: Attempt) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Some(gone));
+        let mut counts = self.counts();
+        counts.gone.push_back(gone);
+        if counts.gone.len() > REMEMBERED
+            && let Some(oldest) = counts.gone.pop_front()
+        {
+            counts.times.remove(&Some(oldest));
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

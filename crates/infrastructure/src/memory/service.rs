@@ -59,6 +59,15 @@ impl MemorySandboxService {
         self.world.all().expect(READABLE).len()
     }
 
+    /// Every sandbox of this installation that the host really holds, whatever its provider tells.
+    ///
+    /// # Panics
+    /// Where its folder cannot be read.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        let all = self.world.all().expect(READABLE);
+        all.keys().filter_map(|name| ExternalName::parse(name, &self.instance)).collect()
+    }
+
     /// Ends a sandbox's processes behind everybody's back, as a crash does. Its files stay.
     ///
     /// # Panics

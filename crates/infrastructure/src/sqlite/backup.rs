@@ -4,7 +4,7 @@
 
 use super::error::OpenError;
 use super::files::Files;
-use super::open;
+use super::{open, timeline};
 use rusqlite::OpenFlags;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sandgate_core::Timestamp;
@@ -141,6 +141,8 @@ fn stage(stage: &Path, backup: &Path) -> Result<(), BackupError> {
     let mark = "INSERT INTO meta VALUES ('restored_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
     let now = jiff::Timestamp::now().as_millisecond().to_string();
     opened.writer.execute(mark, [now]).map_err(failed(stage, "marked"))?;
+    // What was done with the sandboxes since the backup is not known: they must not seem unused for it.
+    timeline::stand_still(&opened.writer).map_err(failed(stage, "marked"))?;
     open::checkpoint(&opened.writer).map_err(failed(stage, "written"))?;
     drop(opened);
     PARTS.iter().try_for_each(|name| sync(&stage.join(name)))?;

@@ -3,6 +3,7 @@
 use super::SqliteLedger;
 use super::events::{self, END_OF_DELETED};
 use super::rows;
+use super::timeline;
 use super::write::Write;
 use rusqlite::{Connection, params};
 use sandgate_core::{EventHash, Head, RepositoryError, SandboxId, Timestamp};
@@ -31,22 +32,34 @@ pub struct Purged {
 
 impl SqliteLedger {
     /// Deletes what is older at `now` than `retention` says. What is left of the log of events can still be checked: the
-    /// ledger keeps the hash of the last one deleted.
+    /// ledger keeps the hash of the last one deleted. A clock that was turned by a day or more is believed again once
+    /// all that it could have made older is old of itself.
     pub async fn purge(&self, retention: &Retention, now: Timestamp) -> Result<Purged, RepositoryError> {
         let mut purged = Purged::default();
-        if let Some(kept) = retention.events {
+        if let Some(kept) = self.ripe(retention.events, now).await? {
             while let Some((end, count)) = self.old_events(before(now, kept)).await? {
                 self.0.writer.write(Write::CutEvents(end)).await?;
                 purged.events += count;
             }
         }
-        if let Some(kept) = retention.deleted {
+        if let Some(kept) = self.ripe(retention.deleted, now).await? {
             while let Some(gone) = self.long_gone(before(now, kept)).await? {
                 purged.sandboxes += gone.len() as u64;
                 self.0.writer.write(Write::Forget(gone)).await?;
             }
         }
         Ok(purged)
+    }
+
+    /// The same, where the clock can tell that something is so old.
+    async fn ripe(
+        &self,
+        kept: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, RepositoryError> {
+        let Some(kept) = kept else { return Ok(None) };
+        let tells = move |connection: &Connection| timeline::tells_ages(connection, now, millis(kept));
+        Ok(self.0.readers.ask(tells).await?.then_some(kept))
     }
 
     async fn old_events(&self, before: Timestamp) -> Result<Option<(Head, u64)>, RepositoryError> {
@@ -60,8 +73,11 @@ impl SqliteLedger {
 }
 
 fn before(now: Timestamp, kept: Duration) -> Timestamp {
-    let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(now.as_millis().saturating_sub(kept))
+    now.shifted(-millis(kept))
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The last of the next old events, and how many there are up to it. The first that is young enough ends them, so that

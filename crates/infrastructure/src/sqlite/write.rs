@@ -68,10 +68,7 @@ impl Write {
             Self::Key(key, hash) => Ok(insert_key(connection, key, hash).map(written)?),
             Self::Abandoned(abandoned) => Ok(agenda::note(connection, abandoned).map(written)?),
             Self::Anchor(anchor) => Ok(timeline::set_anchor(connection, anchor).map(written)?),
-            Self::Shift(millis, anchor) => {
-                timeline::set_anchor(connection, anchor)?;
-                Ok(timeline::shift(connection, *millis).map(written)?)
-            }
+            Self::Shift(millis, anchor) => Ok(timeline::shift(connection, *millis, anchor).map(written)?),
             Self::Trust => Ok(agenda::trust(connection).map(written)?),
             Self::Purge(now) => Ok(idempotency::purge(connection, *now).map(written)?),
             Self::CutEvents(end) => Ok(purge::cut_events(connection, *end).map(written)?),

@@ -10,7 +10,7 @@ use sandgate_infrastructure::sqlite::SqliteLedger;
 use std::path::{Path, PathBuf};
 
 /// One file for each format that was ever released. They are never made anew: a later format adds its own.
-const FORMATS: [&str; 1] = ["format-1.db"];
+const FORMATS: [&str; 2] = ["format-1.db", "format-2.db"];
 
 /// A key of each organization, and what it hashes to.
 const KEYS: [(&str, &str, KeyHash); 2] = [

@@ -3,7 +3,8 @@
 use crate::rig::{Rig, START, at, event, labels, next};
 use rusqlite::Connection;
 use sandgate_core::{
-    Desired, Event, EventKind, EventQuery, EventRepository, Head, Observed, SandboxRepository,
+    Anchor, Boot, Desired, Event, EventKind, EventQuery, EventRepository, Head, Observed, SandboxRepository,
+    Timeline, Uptime,
 };
 use sandgate_infrastructure::sqlite::{Purged, Retention};
 use std::time::Duration;
@@ -130,4 +131,31 @@ async fn rows_of_deleted_sandboxes_go_with_all_that_is_theirs() {
     assert_eq!((rig.count("SELECT count(*) FROM attempt"), rig.count("SELECT count(*) FROM label")), (3, 0));
     assert_eq!(rig.reopen().find("living").await, Some(living));
     assert!(gone.iter().all(|sandbox| sandbox.updated_at == START));
+}
+
+/// A clock that is turned by a year makes nothing old, neither before the server has followed it nor after, nor on its
+/// way back.
+#[tokio::test]
+async fn a_clock_that_was_turned_makes_nothing_old() {
+    const YEAR: i64 = 365 * 24 * HOURS;
+    let rig = Rig::new().await;
+    hourly(&rig, 100).await;
+    let sandbox = rig.inserted("gone").await;
+    rig.deleted(&sandbox).await;
+    let retention = Retention { events: Some(HOUR * 200), deleted: Some(HOUR * 200) };
+    let anchor = |hours, leap| {
+        let uptime = Uptime { boot: Boot(uuid::Uuid::nil()), millis: hours * HOURS };
+        Anchor { at: at(hours * HOURS + leap), uptime }
+    };
+    let purged =
+        async |hours, leap| rig.ledger.purge(&retention, at(hours * HOURS + leap)).await.expect("purge");
+    rig.ledger.set_anchor(anchor(100, 0)).await.expect("an anchor");
+    assert_eq!(purged(100, YEAR).await, Purged::default(), "nobody has followed it yet");
+    rig.ledger.shift(YEAR, anchor(101, YEAR)).await.expect("a leap");
+    assert_eq!(purged(102, YEAR).await, Purged::default());
+    rig.ledger.shift(-YEAR, anchor(103, 0)).await.expect("a leap back");
+    assert_eq!(purged(300, 0).await, Purged::default());
+    rig.ledger.set_anchor(anchor(303, 0)).await.expect("an anchor");
+    assert_eq!(purged(303, 0).await, Purged { events: 102, sandboxes: 1 }, "what is old by then");
+    rig.verify(None).expect("sound");
 }

@@ -116,6 +116,7 @@ async fn what_cannot_be_written_down_does_not_run() {
     let mut ledger = MockSandboxRepository::new();
     ledger.expect_insert().once().returning(|_| Ok(Admitted::default()));
     ledger.expect_update().returning(|_, _| Err(RepositoryError::Full("no room".into())));
+    ledger.expect_living().returning(|_| Ok(None));
     let sandboxes = rig.over_ledger(ledger);
     let failed = sandboxes.create(rig.organization, named("one")).await.expect_err("no room");
     assert!(matches!(failed, SandboxesError::Ledger(RepositoryError::Full(_))), "{failed:?}");

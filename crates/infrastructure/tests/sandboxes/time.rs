@@ -1,11 +1,16 @@
 //! Timers strike when the host has been up for long enough, whatever its clock says.
 
 use crate::rig::{Rig, named};
+use async_trait::async_trait;
 use sandgate_core::{
-    Intervals, Ledger, NewSandbox, Observed, Provider, ProviderKind, Reconciled, Sandboxes, SandboxesError,
+    Anchor, Idempotency, IdempotencyKey, Intervals, Ledger, NewSandbox, Observed, Provider, ProviderKind,
+    Reconciled, RepositoryError, Sandboxes, SandboxesError, Timeline,
 };
+use sandgate_infrastructure::sqlite::{SqliteLedger, backup, restore};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const YEAR: i64 = 365 * 24 * 3_600_000;
@@ -156,5 +161,128 @@ async fn a_use_postpones_the_stop() {
     rig.clock.advance(MINUTE);
     reconciled(&rig).await;
     assert_eq!(state(&rig, "one").await, Some(Observed::Stopped));
+    rig.finish().await;
+}
+
+/// A ledger that moves its times and lets everybody wait before it says so.
+struct Slow {
+    ledger: SqliteLedger,
+    moved: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Timeline for Slow {
+    async fn anchor(&self) -> Result<Option<Anchor>, RepositoryError> {
+        self.ledger.anchor().await
+    }
+
+    async fn set_anchor(&self, anchor: Anchor) -> Result<(), RepositoryError> {
+        self.ledger.set_anchor(anchor).await
+    }
+
+    async fn shift(&self, millis: i64, anchor: Anchor) -> Result<(), RepositoryError> {
+        self.ledger.shift(millis, anchor).await?;
+        self.moved.add_permits(1);
+        self.go_on.acquire().await.expect("open").forget();
+        Ok(())
+    }
+}
+
+/// What is written between the moment at which the ledger's times are moved and the one at which ours is, would be a
+/// year old at once, and deleted.
+#[tokio::test]
+async fn what_is_asked_for_while_a_leap_is_followed_is_not_older_for_it() {
+    for leap in [YEAR, -YEAR] {
+        let mut rig = Rig::new().await;
+        let (moved, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let slow = Slow { ledger: rig.ledger.clone(), moved: moved.clone(), go_on: go_on.clone() };
+        let ledger = Ledger { timeline: Arc::new(slow), ..Ledger::new(Arc::new(rig.ledger.clone())) };
+        let provider = Provider::new(ProviderKind::Container, Arc::new(rig.service.clone()));
+        rig.sandboxes = Sandboxes::new(ledger, provider, rig.clock.clone());
+        create(&rig, "stopped", Intervals { auto_delete: Some(60), ..Intervals::default() }).await;
+        reconciled(&rig).await;
+        rig.clock.set(rig.clock_now().shifted(leap));
+        let (follower, client, organization) =
+            (rig.sandboxes.clone(), rig.sandboxes.clone(), rig.organization);
+        let follows = tokio::spawn(async move { follower.reconcile().await });
+        moved.acquire().await.expect("open").forget();
+        let mut asked = tokio::spawn(async move {
+            let ttl = Intervals { ttl: 90, ..Intervals::default() };
+            client.stop(organization, "stopped").await.expect("stop");
+            client.create(organization, mortal("new", ttl)).await.expect("create");
+        });
+        // Whoever does not wait is done by now.
+        let early = timeout(Duration::from_millis(100), &mut asked).await;
+        go_on.add_permits(1);
+        follows.await.expect("no panic").expect("reconcile");
+        if early.is_err() {
+            asked.await.expect("no panic");
+        }
+        rig.clock.advance(MINUTE);
+        reconciled(&rig).await;
+        let all = (state(&rig, "new").await, state(&rig, "stopped").await);
+        assert_eq!(all, (Some(Observed::Started), Some(Observed::Stopped)), "{leap}");
+        rig.clock.advance(MINUTE * 15);
+        reconciled(&rig).await;
+        assert_eq!(state(&rig, "new").await, Some(Observed::Stopped), "nor younger: {leap}");
+        rig.finish().await;
+    }
+}
+
+/// A retry after a leap is the same request still.
+#[tokio::test]
+async fn an_idempotency_key_outlives_a_leap() {
+    let rig = Rig::new().await;
+    let key = IdempotencyKey::parse("one").expect("a key");
+    let idempotency = Some(Idempotency { key, request: [1; 32] });
+    let wish = || NewSandbox { idempotency: idempotency.clone(), name: None, ..named("one") };
+    let first = rig.sandboxes.create(rig.organization, wish()).await.expect("create");
+    for leap in [YEAR, -YEAR] {
+        rig.clock.set(rig.clock_now().shifted(leap));
+        reconciled(&rig).await;
+        rig.sandboxes.forget_expired().await.expect("forget");
+        let again = rig.sandboxes.create(rig.organization, wish()).await.expect("asked again");
+        assert_eq!((again.sandbox.id, again.replayed), (first.sandbox.id, true));
+    }
+    rig.finish().await;
+}
+
+/// Nobody knows how the sandboxes were used since the backup was made.
+#[tokio::test]
+async fn no_time_passes_between_a_backup_and_its_return() {
+    let mut rig = Rig::new().await;
+    one_of_each(&rig).await;
+    rig.clock.advance(MINUTE * 5);
+    reconciled(&rig).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy");
+    backup(rig.dir.path(), &copy).expect("backup");
+    rig.clock.advance(MINUTE * 600);
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a folder");
+    restore(&elsewhere, &copy, false).expect("restore");
+    rig.ledger = SqliteLedger::open(&elsewhere).expect("the restored ledger");
+    start_again(&mut rig).await;
+    assert_eq!(states(&rig).await, BEGINNING);
+    strike_in_time(&rig, 5).await;
+    rig.finish().await;
+}
+
+/// What was stopped because nobody used it, is started by somebody who wants to.
+#[tokio::test]
+async fn a_start_is_a_use() {
+    let rig = Rig::new().await;
+    create(&rig, "one", Intervals::default()).await;
+    rig.clock.advance(MINUTE * 15);
+    reconciled(&rig).await;
+    assert_eq!(state(&rig, "one").await, Some(Observed::Stopped));
+    rig.clock.advance(MINUTE * 60);
+    rig.sandboxes.start(rig.organization, "one").await.expect("start");
+    for (minutes, expected) in [(14, Observed::Started), (1, Observed::Stopped)] {
+        rig.clock.advance(MINUTE * minutes);
+        reconciled(&rig).await;
+        assert_eq!(state(&rig, "one").await, Some(expected));
+    }
     rig.finish().await;
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
-use sandgate_tests::{Server, sandgate};
-use serde_json::json;
+use sandgate_tests::{Sandbox, Server, long_checks, sandgate, skip};
+use serde_json::{Value, json};
 
 const BIRTH: &str = "cut -d' ' -f22 /proc/1/stat 2>/dev/null || stat -c %Y /proc/1";
 
@@ -57,4 +58,51 @@ async fn a_ledger_is_backed_up_while_it_works_and_put_back() {
     );
     assert_eq!(server.delete("/api/sandbox/lost").await.status, 200);
     kept.delete().await;
+}
+
+/// How long it may take until the server has seen a sandbox often enough to name it.
+const NAMED: Duration = Duration::from_secs(90);
+
+/// What the server holds and does not know, once it is sure of it.
+async fn orphans(server: &Server) -> Vec<Value> {
+    let start = Instant::now();
+    loop {
+        let held = server.get("/v1/orphans").await.expect(200).json()["held"].clone();
+        let held = held.as_array().expect("names").clone();
+        if !held.is_empty() {
+            return held;
+        }
+        assert!(start.elapsed() < NAMED, "nothing is named");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Takes a backup, has `since` made after it, and puts it back.
+async fn put_back(server: &Server) -> Sandbox<'_> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backup = folder.path().join("backup");
+    succeeded(&run("backup", server, &[], &backup));
+    let since = server.create(&json!({ "name": "since" })).await;
+    server.terminate();
+    succeeded(&run("restore", server, &["--replace"], &backup));
+    server.start_again();
+    since
+}
+
+/// A ledger from a backup knows nothing of what was made since, and is no reason to delete it. Waits for the time after
+/// which a server believes that nobody knows a sandbox.
+#[tokio::test]
+async fn what_was_made_since_the_backup_goes_on_until_somebody_has_it_deleted() {
+    if !long_checks() {
+        return skip("backup::what_was_made_since_the_backup", "takes 40 s; `cargo xtask test --ci` runs it");
+    }
+    let server = Server::start().await;
+    let since = put_back(&server).await;
+    assert_eq!(server.list().await, Vec::<Value>::new());
+    let held = orphans(&server).await;
+    assert!(held.len() == 1 && held[0].as_str().is_some_and(|name| name.contains(&since.id)), "{held:?}");
+    assert!(!server.sandbox_processes().is_empty(), "it runs");
+    let deleted = server.delete("/v1/orphans").await.expect(200).json();
+    assert_eq!(deleted, json!({ "deleted": 1, "failed": 0 }));
+    assert_eq!(server.get("/v1/orphans").await.expect(200).json(), json!({ "held": [] }));
 }

@@ -20,3 +20,11 @@ async fn kills_at_any_moment_lose_nothing_and_leave_nothing() {
 async fn kills_lose_nothing_of_a_provider_that_is_somewhere_else() {
     Storm::brew(Provider::Modelled(World::default())).await.rage(kills()).await;
 }
+
+/// One answer in five is lost, and what was asked for may be done, or be done later, or never: what a create has made
+/// although nobody was told goes again.
+#[tokio::test]
+async fn kills_leave_nothing_of_what_a_faulty_provider_makes_too_late() {
+    let faulty = Provider::Faulty(World::default(), "seed=11 latency=2ms tail=20ms lost=0.2 late=500ms");
+    Storm::brew(faulty).await.rage(kills()).await;
+}

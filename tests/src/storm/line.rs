@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The most that one page of a list holds.
 const PAGE: usize = 200;
 
-/// Nobody knows whether it was done: the server ended before it had answered.
+/// Nobody knows whether it was done: the server ended before it had answered, or its provider has not told it.
 #[derive(Debug)]
 pub(super) struct Unanswered;
 
@@ -22,13 +22,14 @@ pub(super) struct Line {
     client: Client,
     url: String,
     key: String,
+    faulty: bool,
 }
 
 impl Line {
-    /// To the server that runs now.
-    pub(super) fn to(server: &Server) -> Self {
+    /// To the server that runs now. Where its provider is `faulty`, an answer may be that nobody knows.
+    pub(super) fn to(server: &Server, faulty: bool) -> Self {
         let client = Client::builder().timeout(PATIENCE).build().expect("a client");
-        Self { client, url: server.url(), key: server.key().to_owned() }
+        Self { client, url: server.url(), key: server.key().to_owned(), faulty }
     }
 
     /// Sends a request; `path` starts with a slash.
@@ -40,7 +41,15 @@ impl Line {
     ) -> Result<Answer, Unanswered> {
         let request = self.request(&method, path);
         let request = body.into_iter().fold(request, RequestBuilder::json);
-        sent(request, &format!("{method} {path}")).await
+        self.send(request, &format!("{method} {path}")).await
+    }
+
+    async fn send(&self, request: RequestBuilder, what: &str) -> Result<Answer, Unanswered> {
+        let answer = Answer::of_one_that_may_die(request).await.map_err(|error| {
+            assert!(!error.is_timeout(), "no answer to {what} within {PATIENCE:?}");
+            Unanswered
+        })?;
+        if self.faulty && answer.status == 503 { Err(Unanswered) } else { Ok(answer) }
     }
 
     fn request(&self, method: &Method, path: &str) -> RequestBuilder {
@@ -51,7 +60,7 @@ impl Line {
     pub(super) async fn create(&self, body: &Value, key: Option<&str>) -> Result<Answer, Unanswered> {
         let request = self.request(&Method::POST, "/api/sandbox").json(body);
         let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
-        sent(request, "a create").await
+        self.send(request, "a create").await
     }
 
     /// What the API lists.
@@ -67,11 +76,4 @@ impl Line {
         let path = format!("/toolbox/{id}/process/execute");
         self.call(Method::POST, &path, Some(&json!({ "command": command }))).await
     }
-}
-
-async fn sent(request: RequestBuilder, what: &str) -> Result<Answer, Unanswered> {
-    Answer::of_one_that_may_die(request).await.map_err(|error| {
-        assert!(!error.is_timeout(), "no answer to {what} within {PATIENCE:?}");
-        Unanswered
-    })
 }

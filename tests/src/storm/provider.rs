@@ -13,6 +13,8 @@ pub enum Provider {
     Container,
     /// A model, with a file for each in the folder of its world. Nothing runs in those.
     Modelled(World),
+    /// The same with what this line says going wrong, such as `lost=0.3 late=1s`.
+    Faulty(World, &'static str),
 }
 
 /// An installation: its data directory, and its name among others on this machine.
@@ -42,8 +44,23 @@ impl Provider {
         let options = match self {
             Self::Container => Options::default(),
             Self::Modelled(world) => world.options(""),
+            Self::Faulty(world, model) => world.options(model),
         };
         Options { config: Some(QUOTA.to_owned()), ..options }
+    }
+
+    /// Its name among numbers.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Modelled(_) => "modelled",
+            Self::Faulty(..) => "faulty",
+        }
+    }
+
+    /// Whether it leaves some answers out.
+    pub(super) const fn is_faulty(&self) -> bool {
+        matches!(self, Self::Faulty(..))
     }
 
     /// Whether commands run in its sandboxes.
@@ -53,13 +70,19 @@ impl Provider {
 
     /// Things without a row, rows without their things, and things that are there twice.
     pub(super) fn differences(&self, place: &Place, rows: &[Row]) -> Vec<String> {
-        self.things(place).iter().flat_map(|(kind, names)| compare(place, rows, (kind, names))).collect()
+        let things = self.things(place);
+        let mut found: Vec<_> =
+            things.iter().flat_map(|(kind, names)| compare(place, rows, (kind, names))).collect();
+        if let Self::Faulty(world, _) = self {
+            found.extend(world.late().into_keys().map(|name| format!("may still come: {name}")));
+        }
+        found
     }
 
     fn things(&self, place: &Place) -> Things {
         match self {
             Self::Container => container(place),
-            Self::Modelled(world) => modelled(world),
+            Self::Modelled(world) | Self::Faulty(world, _) => modelled(world),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Choice {
-    /// 1,000 times `kill -9` under load
+    /// 1,000 times `kill -9` under load, on containers and on providers that are modelled
     Kills,
     /// An hour of whole lives of sandboxes, ten of them a second
     Soak,
@@ -57,8 +57,17 @@ const KILLS: Part = Part {
     profile: Profile::Debug,
     file: "storm",
     test: "kills_at_any_moment_lose_nothing_and_leave_nothing",
-    settings: &[("SANDGATE_STORM_KILLS", "1000")],
+    settings: &[("SANDGATE_STORM_KILLS", "600")],
 };
+
+const MODELLED: Part = Part {
+    test: "kills_lose_nothing_of_a_provider_that_is_somewhere_else",
+    settings: &[("SANDGATE_STORM_KILLS", "200")],
+    ..KILLS
+};
+
+const FAULTY: Part =
+    Part { test: "kills_leave_nothing_of_what_a_faulty_provider_makes_too_late", ..MODELLED };
 
 const SOAK: Part = Part {
     name: "soak",
@@ -71,9 +80,9 @@ const SOAK: Part = Part {
 /// Goes through the parts; each one that was carried out is written into `docs/reliability.md`.
 pub(crate) fn run(project: &Project, args: &Args) -> Result<()> {
     let parts: &[Part] = match args.part {
-        Choice::Kills => &[KILLS],
+        Choice::Kills => &[KILLS, MODELLED, FAULTY],
         Choice::Soak => &[SOAK],
-        Choice::All => &[KILLS, SOAK],
+        Choice::All => &[KILLS, MODELLED, FAULTY, SOAK],
     };
     setup::tools()?;
     let mut report = Report::default();

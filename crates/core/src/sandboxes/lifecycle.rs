@@ -24,7 +24,7 @@ impl Sandboxes {
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StartRequested, |s| self.begin(s, Desired::Started)).await?;
-        self.do_start(&wanted).await
+        self.or_later(&wanted, self.do_start(&wanted).await).await
     }
 
     /// Ends a sandbox's processes and keeps its files; deletes it if it is ephemeral.
@@ -43,7 +43,7 @@ impl Sandboxes {
         let _claim = self.claims.hold(sandbox.id);
         let wanted =
             self.commit(&sandbox, EventKind::StopRequested, |s| self.begin(s, Desired::Stopped)).await?;
-        self.do_stop(&wanted).await
+        self.or_later(&wanted, self.do_stop(&wanted).await).await
     }
 
     /// Ends a sandbox and forgets it. Its name is free as soon as this returns.
@@ -61,25 +61,31 @@ impl Sandboxes {
             match wanted.await {
                 // Something was noted of it just then, such as its death, which is no reason against its end.
                 Err(SandboxesError::Busy) => {}
-                wanted => return self.delete_or_postpone(&wanted?).await,
+                wanted => {
+                    let wanted = wanted?;
+                    return self.or_later(&wanted, self.do_delete(&wanted).await).await;
+                }
             }
         }
         Err(SandboxesError::Busy)
-    }
-
-    /// One that fails is the reconciler's from here on.
-    async fn delete_or_postpone(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {
-        let deleted = self.do_delete(wanted).await;
-        if let Err(error) = &deleted {
-            self.postpone(wanted, error).await;
-        }
-        deleted
     }
 
     /// A change that was given up is tried anew.
     fn begin(&self, sandbox: &mut Sandbox, desired: Desired) {
         sandbox.desired = desired;
         sandbox.operation = Some(Operation::begun(self.now()));
+    }
+
+    /// What a request could not do is done soon without it, and not only when its time would have been over.
+    async fn or_later(
+        &self,
+        wanted: &Sandbox,
+        outcome: Result<Sandbox, SandboxesError>,
+    ) -> Result<Sandbox, SandboxesError> {
+        if let Err(error) = &outcome {
+            self.postpone(wanted, error).await;
+        }
+        outcome
     }
 
     pub(super) async fn do_start(&self, wanted: &Sandbox) -> Result<Sandbox, SandboxesError> {

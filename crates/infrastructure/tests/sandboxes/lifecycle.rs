@@ -228,6 +228,20 @@ async fn a_delete_that_fails_is_kept_as_wanted_and_may_be_asked_for_again() {
     }
 }
 
+/// The caller was told that nobody knows. It is gone on with soon, and not when the time of a request would be over.
+#[tokio::test]
+async fn what_a_request_could_not_do_is_soon_done_without_it() {
+    let rig = Rig::new().await;
+    rig.created("one").await;
+    let sandboxes = rig.meddling(|now| fails_if(now == BeforeDelete, unknown_outcome));
+    sandboxes.delete(rig.organization, "one").await.expect_err("no answer");
+    let due = rig.sandboxes.next_due().await.expect("it can be told").expect("something is to be done");
+    assert!(due < Duration::from_secs(1), "{due:?}");
+    rig.sandboxes.recover().await.expect("it can be done now");
+    assert_eq!(rig.rows().await, []);
+    rig.finish().await;
+}
+
 /// What has happened is written down, whatever was changed about the sandbox in the meantime.
 #[tokio::test]
 async fn labels_set_during_a_change_are_kept_and_so_is_the_change() {

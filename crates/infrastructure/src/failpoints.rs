@@ -1,7 +1,7 @@
 //! Failpoints around the ports, in debug builds alone: every step of the write path is a write of the ledger or a call of
 //! the provider, so that the core needs no line of its own for them.
 //!
-//! Each step has two, `NAME.before` and `NAME.after` its effect. [`names`] has them all; the test `failpoints` goes
+//! Each step has two, `NAME.before` and `NAME.after` its effect. [`names()`] has them all; the test `failpoints` goes
 //! through each of them, and fails for one that is never passed.
 
 mod ledger;

@@ -125,7 +125,7 @@ fn history(dir: &Path) -> History {
 
 /// Makes sandboxes and changes them; returns how much was acknowledged.
 async fn write(ledger: SqliteLedger, organization: OrganizationId, writer: usize) -> usize {
-    for n in 0..30 {
+    for n in 0..12 {
         let sandbox = sandbox_of(organization, &format!("sandbox-{writer}-{n}"));
         ledger.insert(&intent(&sandbox)).await.expect("insert");
         let started = next(&sandbox, |s| s.observed = Observed::Started);

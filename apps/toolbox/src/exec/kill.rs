@@ -10,22 +10,32 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::processes::{self, Process};
 
-/// Each round finds what was forked during the round before; forking ends when its parents are dead.
+/// Each round finds what was forked during the round before, by somebody not yet halted.
 const ROUNDS: usize = 16;
 
 /// Kills the command that `leader` leads. The leader must not have been reaped; see [`crate::reaper`].
 pub(super) fn tree(leader: Pid) {
     let mut family = Family::of(leader.as_raw_pid());
+    let mut living = Vec::new();
+    // Nobody dies before all are found: a child that was forked a moment ago and has left the group is known by its
+    // parent alone. Who is halted forks no more.
+    let _ = kill_process_group(leader, Signal::STOP);
     for _ in 0..ROUNDS {
-        // Looked for first: the dead leave no children of theirs behind by which these could be found.
         let found = family.grow(&processes::all());
-        let _ = kill_process_group(leader, Signal::KILL);
         if found.is_empty() {
-            return;
+            break;
         }
-        for pid in found.into_iter().filter_map(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        signal(&found, Signal::STOP);
+        living.extend(found);
+    }
+    let _ = kill_process_group(leader, Signal::KILL);
+    signal(&living, Signal::KILL);
+}
+
+fn signal(pids: &[i32], signal: Signal) {
+    for pid in pids.iter().copied().filter_map(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, signal);
     }
 }
 

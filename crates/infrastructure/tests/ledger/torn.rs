@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 
 /// Asks for a run again.
 const SEED: &str = "SANDGATE_TEST_SEED";
+/// So few that the log is not emptied in between.
+const EACH: usize = 12;
 const HEADER: usize = 32;
 const FRAME: usize = 24 + 4096;
 
@@ -125,13 +127,13 @@ fn history(dir: &Path) -> History {
 
 /// Makes sandboxes and changes them; returns how much was acknowledged.
 async fn write(ledger: SqliteLedger, organization: OrganizationId, writer: usize) -> usize {
-    for n in 0..12 {
+    for n in 0..EACH {
         let sandbox = sandbox_of(organization, &format!("sandbox-{writer}-{n}"));
         ledger.insert(&intent(&sandbox)).await.expect("insert");
         let started = next(&sandbox, |s| s.observed = Observed::Started);
         ledger.update(&started, event(EventKind::Started)).await.expect("update");
     }
-    60
+    2 * EACH
 }
 
 /// Splitmix64: the same numbers for the same seed.

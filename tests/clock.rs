@@ -123,18 +123,13 @@ async fn a_clock_that_is_turned_between_two_servers_stops_and_deletes_nothing() 
     let server = Server::start_with(dial.options()).await;
     dial.told(&server);
     let old = Old::new(&server).await;
-    for (number, leap) in LEAPS.iter().enumerate() {
-        for (turn, time) in [(2 * number, *leap), (2 * number + 1, TRUE_TIME)] {
-            server.kill();
-            dial.turn(time);
-            server.start_again();
-            dial.told(&server);
-            old.are_as_ever(time).await;
-            everything_works(&server, &format!("-{turn}")).await;
-            old.are_as_ever(time).await;
-        }
-    }
-    finish(&server, old).await;
+    survive(&server, old, async |_, time| {
+        server.kill();
+        dial.turn(time);
+        server.start_again();
+        dial.told(&server);
+    })
+    .await;
 }
 
 /// Each leap is followed by the server's next look at its timers, which it writes down by moving them.
@@ -144,17 +139,23 @@ async fn so_does_one_that_is_turned_while_it_runs() {
     let server = Server::start_with(dial.options()).await;
     dial.told(&server);
     let old = Old::new(&server).await;
-    for (number, leap) in LEAPS.iter().enumerate() {
-        for (turn, time) in [(2 * number, *leap), (2 * number + 1, TRUE_TIME)] {
-            let before = used_at(&old.idle).await;
-            dial.turn(time);
-            until("the leap is followed", async || used_at(&old.idle).await != before).await;
-            old.are_as_ever(time).await;
-            everything_works(&server, &format!("-{turn}")).await;
-            old.are_as_ever(time).await;
-        }
+    survive(&server, old, async |old, time| {
+        let before = used_at(&old.idle).await;
+        dial.turn(time);
+        until("the leap is followed", async || used_at(&old.idle).await != before).await;
+    })
+    .await;
+}
+
+/// Turns the clock by each leap and back to the true time, and finds everything as ever each time.
+async fn survive(server: &Server, old: Old<'_>, turn: impl AsyncFn(&Old<'_>, &str)) {
+    for (number, time) in LEAPS.iter().flat_map(|leap| [*leap, TRUE_TIME]).enumerate() {
+        turn(&old, time).await;
+        old.are_as_ever(time).await;
+        everything_works(server, &format!("-{number}")).await;
+        old.are_as_ever(time).await;
     }
-    finish(&server, old).await;
+    finish(server, old).await;
 }
 
 async fn used_at(sandbox: &Sandbox<'_>) -> String {

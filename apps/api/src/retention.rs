@@ -37,35 +37,15 @@ mod tests {
     use super::*;
     use sandgate_core::{
         Actor, ApiKey, Event, EventKind, EventQuery, EventRepository, Intent, KeyHash, KeyId, KeyRepository,
-        OrganizationId, ProviderKind, ResourceLimits, SandboxConfig, SandboxRepository,
+        NewSandbox, OrganizationId, ProviderKind, ResourceLimits, SandboxConfig, SandboxRepository,
     };
-    use sandgate_core::{Desired, Observed, Sandbox, SandboxId, SandboxName};
 
     /// What was asked for in 1970.
     fn old(organization: OrganizationId) -> Intent {
         let at = Timestamp::from_millis(0);
-        let sandbox = Sandbox {
-            id: SandboxId::random(),
-            organization,
-            name: SandboxName::parse("old").expect("a name"),
-            config: SandboxConfig::new(ResourceLimits::default().default),
-            provider: ProviderKind::Container,
-            attempt: 1,
-            handle: None,
-            desired: Desired::Started,
-            observed: Observed::Pending,
-            cause: None,
-            generation: 1,
-            created_at: at,
-            updated_at: at,
-            last_activity_at: at,
-            created_by: None,
-            operation: None,
-            stopped_at: None,
-            archive_due: false,
-            lives_until: None,
-            destroy_at: None,
-        };
+        let config = SandboxConfig::new(ResourceLimits::default().default);
+        let new = NewSandbox { name: None, config, idempotency: None };
+        let sandbox = new.asked_for(organization, ProviderKind::Container, at);
         let event = Event { kind: EventKind::Requested, at, actor: Actor::Server, detail: None };
         Intent { sandbox, event, idempotency: None }
     }

@@ -4,7 +4,6 @@ use crate::operation::Operation;
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed, Step, next_step};
 use crate::time::Timestamp;
-use std::time::Duration;
 
 /// Something that is due for a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,16 +67,16 @@ impl Sandbox {
     fn idle_at(&self) -> Option<(Timestamp, Timer)> {
         let minutes = self.config.intervals.auto_stop;
         let runs = self.observed == Observed::Started && minutes > 0;
-        runs.then(|| (after(self.last_activity_at, minutes), Timer::Idle))
+        runs.then(|| (self.last_activity_at.plus_minutes(minutes), Timer::Idle))
     }
 
     fn archive_at(&self) -> Option<(Timestamp, Timer)> {
         let since = self.stopped_at.filter(|_| !self.archive_due)?;
-        Some((after(since, self.config.intervals.auto_archive), Timer::Archive))
+        Some((since.plus_minutes(self.config.intervals.auto_archive), Timer::Archive))
     }
 
     fn unwanted_at(&self) -> Option<(Timestamp, Timer)> {
-        Some((after(self.stopped_at?, self.config.intervals.auto_delete?), Timer::Unwanted))
+        Some((self.stopped_at?.plus_minutes(self.config.intervals.auto_delete?), Timer::Unwanted))
     }
 
     fn end_of_life(&self) -> Option<(Timestamp, Timer)> {
@@ -85,44 +84,21 @@ impl Sandbox {
     }
 }
 
-fn after(since: Timestamp, minutes: u32) -> Timestamp {
-    since.plus(Duration::from_secs(u64::from(minutes) * 60))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Intervals, ResourceLimits, SandboxConfig, SandboxName};
-    use crate::id::{OrganizationId, SandboxId};
-    use crate::sandboxes::ProviderKind;
+    use crate::id::OrganizationId;
+    use crate::sandboxes::{NewSandbox, ProviderKind};
 
     const MINUTE: i64 = 60_000;
 
     fn sandbox(desired: Desired, observed: Observed, intervals: Intervals) -> Sandbox {
         let start = Timestamp::from_millis(0);
         let config = SandboxConfig { intervals, ..SandboxConfig::new(ResourceLimits::default().default) };
-        let asked_for = Sandbox {
-            id: SandboxId::random(),
-            organization: OrganizationId::random(),
-            created_by: None,
-            name: SandboxName::parse("a").expect("name"),
-            config,
-            provider: ProviderKind::Container,
-            attempt: 1,
-            handle: None,
-            desired: Desired::Started,
-            observed: Observed::Pending,
-            cause: None,
-            operation: None,
-            generation: 1,
-            created_at: start,
-            updated_at: start,
-            last_activity_at: start,
-            stopped_at: None,
-            archive_due: false,
-            lives_until: None,
-            destroy_at: None,
-        };
+        let name = Some(SandboxName::parse("a").expect("name"));
+        let new = NewSandbox { name, config, idempotency: None };
+        let asked_for = new.asked_for(OrganizationId::random(), ProviderKind::Container, start);
         asked_for.changed(start, |s| {
             s.desired = desired;
             s.observed = observed;

@@ -1,5 +1,6 @@
 //! What a sandbox is asked to be. Texts are parsed once, at the edge; whoever holds these types may trust them.
 
+use crate::id::SandboxId;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -76,6 +77,13 @@ parsed_text! {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     },
     "is not a name for an environment variable: letters, digits and `_` are wanted, and no digit first"
+}
+
+impl SandboxName {
+    /// What a sandbox is called that nobody named: its id.
+    pub fn of(id: SandboxId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 /// Characters that turn the direction of text around: a name with them reads as another.

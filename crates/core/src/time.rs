@@ -36,6 +36,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The moment so many minutes later.
+    #[must_use]
+    pub fn plus_minutes(self, minutes: u32) -> Self {
+        self.plus(Duration::from_secs(u64::from(minutes) * 60))
+    }
+
     /// The moment `millis` milliseconds later, or earlier where that is negative.
     #[must_use]
     pub const fn shifted(self, millis: i64) -> Self {

@@ -3,9 +3,9 @@
 //! ledger` runs it.
 
 use sandgate_core::{
-    Actor, ApiKey, Desired, Event, EventKind, Intent, KeyHash, KeyId, KeyRepository, ListQuery, Observed,
-    OrganizationId, ProviderKind, ResourceLimits, Sandbox, SandboxConfig, SandboxId, SandboxName,
-    SandboxRepository, Timestamp,
+    Actor, ApiKey, Desired, Event, EventKind, Intent, KeyHash, KeyId, KeyRepository, ListQuery, NewSandbox,
+    Observed, OrganizationId, ProviderKind, ResourceLimits, Sandbox, SandboxConfig, SandboxRepository,
+    Timestamp,
 };
 use sandgate_infrastructure::sqlite::{OpenError, SqliteLedger};
 use std::time::{Duration, Instant};
@@ -112,30 +112,10 @@ fn event(kind: EventKind) -> Event {
 }
 
 fn sandbox(organization: OrganizationId) -> Sandbox {
-    let id = SandboxId::random();
     let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
-    Sandbox {
-        id,
-        organization,
-        name: SandboxName::parse(id.to_string()).expect("an id is a name"),
-        config: SandboxConfig::new(ResourceLimits::default().default),
-        provider: ProviderKind::Container,
-        attempt: 1,
-        handle: None,
-        desired: Desired::Started,
-        observed: Observed::Pending,
-        cause: None,
-        generation: 1,
-        created_at: now,
-        updated_at: now,
-        last_activity_at: now,
-        created_by: None,
-        operation: None,
-        stopped_at: None,
-        archive_due: false,
-        lives_until: None,
-        destroy_at: None,
-    }
+    let config = SandboxConfig::new(ResourceLimits::default().default);
+    let new = NewSandbox { name: None, config, idempotency: None };
+    new.asked_for(organization, ProviderKind::Container, now)
 }
 
 fn intent(organization: OrganizationId) -> Intent {

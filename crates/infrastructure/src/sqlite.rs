@@ -15,6 +15,7 @@ mod files;
 mod idempotency;
 mod index;
 mod list;
+mod meta;
 mod migrations;
 mod open;
 mod purge;

@@ -3,7 +3,7 @@
 use super::change::{TRIES, chain};
 use super::deadline::{Deadline, bounded};
 use super::policy::end_of_life;
-use super::{Sandboxes, SandboxesError};
+use super::{ProviderKind, Sandboxes, SandboxesError};
 use crate::admission::{Admitted, Idempotency, NotAdmitted, Rate};
 use crate::config::{SandboxConfig, SandboxName};
 use crate::id::{OrganizationId, SandboxId};
@@ -11,6 +11,7 @@ use crate::operation::Operation;
 use crate::ports::{EventKind, Intent, RepositoryError, SandboxInfo, ServiceError};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Observed};
+use crate::time::Timestamp;
 
 /// How often a sandbox is tried to be made while nobody knows what became of it.
 const ATTEMPTS: u32 = 3;
@@ -24,6 +25,36 @@ pub struct NewSandbox {
     pub config: SandboxConfig,
     /// What the request is called, if it is to have its effect once however often it is sent.
     pub idempotency: Option<Idempotency>,
+}
+
+impl NewSandbox {
+    /// The sandbox as it begins, of which nothing exists yet: asked for at `at`, by nobody in particular and for ever.
+    pub fn asked_for(self, organization: OrganizationId, provider: ProviderKind, at: Timestamp) -> Sandbox {
+        let id = SandboxId::random();
+        let name = self.name.unwrap_or_else(|| SandboxName::of(id));
+        Sandbox {
+            id,
+            organization,
+            created_by: None,
+            name,
+            config: self.config,
+            provider,
+            attempt: 1,
+            handle: None,
+            desired: Desired::Started,
+            observed: Observed::Pending,
+            cause: None,
+            operation: Some(Operation::begun(at)),
+            generation: 1,
+            created_at: at,
+            updated_at: at,
+            last_activity_at: at,
+            stopped_at: None,
+            archive_due: false,
+            lives_until: None,
+            destroy_at: None,
+        }
+    }
 }
 
 /// What a create was answered with.
@@ -51,7 +82,7 @@ impl Sandboxes {
         self.has_room()?;
         let steady = self.frame.steady().await;
         let (event, idempotency) = (self.event(EventKind::Requested, None), new.idempotency.clone());
-        let intent = Intent { sandbox: self.intent(organization, new)?, event, idempotency };
+        let intent = Intent { sandbox: self.intent(organization, new), event, idempotency };
         let _claim = self.claims.hold(intent.sandbox.id);
         let admitted = self.ledger.sandboxes.insert(&intent).await;
         drop(steady);
@@ -94,34 +125,17 @@ impl Sandboxes {
         }
     }
 
-    fn intent(&self, organization: OrganizationId, new: NewSandbox) -> Result<Sandbox, SandboxesError> {
-        let id = SandboxId::random();
+    fn intent(&self, organization: OrganizationId, new: NewSandbox) -> Sandbox {
         let now = self.now();
-        let name = new.name.map_or_else(|| SandboxName::parse(id.to_string()), Ok)?;
         let lives_until = self.policy.lives_until(now);
         let destroy_at = end_of_life(now, new.config.intervals.ttl, lives_until);
-        Ok(Sandbox {
-            id,
-            organization,
-            created_by: self.actor.key(),
-            name,
-            config: new.config,
-            provider: self.provider.kind,
-            attempt: 1,
-            handle: None,
-            desired: Desired::Started,
-            observed: Observed::Pending,
-            cause: None,
-            operation: Some(Operation::begun(now)),
-            generation: 1,
-            created_at: now,
-            updated_at: now,
-            last_activity_at: now,
-            stopped_at: None,
-            archive_due: false,
+        let created_by = self.actor.key();
+        Sandbox {
+            created_by,
             lives_until,
             destroy_at,
-        })
+            ..new.asked_for(organization, self.provider.kind, now)
+        }
     }
 
     async fn deliver(&self, intent: &Sandbox, info: SandboxInfo) -> Result<Sandbox, SandboxesError> {

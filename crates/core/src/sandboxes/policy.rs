@@ -21,19 +21,15 @@ impl Default for Policy {
 impl Policy {
     /// How long a sandbox that is made at `now` may live at the most.
     pub(super) fn lives_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.max_lifetime.map(|minutes| after(now, minutes))
+        self.max_lifetime.map(|minutes| now.plus_minutes(minutes))
     }
 }
 
 /// When a sandbox is deleted whatever it is doing, if it may live for `ttl` minutes from `now`, and not beyond `lives_until`;
 /// 0 is for as long as that.
 pub(super) fn end_of_life(now: Timestamp, ttl: u32, lives_until: Option<Timestamp>) -> Option<Timestamp> {
-    let asked_for = (ttl > 0).then(|| after(now, ttl));
+    let asked_for = (ttl > 0).then(|| now.plus_minutes(ttl));
     asked_for.into_iter().chain(lives_until).min()
-}
-
-fn after(at: Timestamp, minutes: u32) -> Timestamp {
-    at.plus(Duration::from_secs(u64::from(minutes) * 60))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::operation::Operation;
 use crate::ports::{Actor, EventKind, ServiceError};
 use crate::sandbox::Sandbox;
 use crate::state::{Desired, Step, next_step};
-use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
@@ -114,11 +113,11 @@ impl Sandboxes {
     pub(super) async fn postpone(&self, row: &Sandbox, error: &SandboxesError) {
         let (now, id) = (self.now(), row.id);
         let Ok(Some(current)) = self.ledger.sandboxes.living(id).await else { return };
-        if next_step(current.desired, current.observed) == Step::Rest && !is_due(&current, now) {
+        let rests = next_step(current.desired, current.observed) == Step::Rest;
+        if rests && current.next_task().is_none_or(|(at, _)| at > now) {
             return;
         }
         let before = row.operation.unwrap_or_else(|| Operation::begun(now));
-        let rests = next_step(current.desired, current.observed) == Step::Rest;
         // A timer that strikes in vain is never given up: nothing is under way.
         let for_good = !rests && !is_passing(error);
         let after = before.failed(id, now, for_good);
@@ -142,10 +141,6 @@ fn told(operation: Operation) -> Option<EventKind> {
         Operation { parked: true, .. } => Some(EventKind::Parked),
         Operation { tries, .. } => tries.is_power_of_two().then_some(EventKind::Postponed),
     }
-}
-
-fn is_due(row: &Sandbox, now: Timestamp) -> bool {
-    row.next_task().is_some_and(|(at, _)| at <= now)
 }
 
 /// Whether the fault lies with a provider that cannot be reached, or a ledger that cannot be written now.

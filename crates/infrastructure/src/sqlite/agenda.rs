@@ -1,8 +1,8 @@
 //! Abandoned attempts as rows: which are due, and how they stand.
 
-use super::backup::restored_at;
+use super::meta::{self, RESTORED_AT};
 use super::rows;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, Row, named_params, params};
 use sandgate_core::{Abandoned, Attempt, Timestamp};
 
 /// Those that are to be looked at at `now`.
@@ -40,18 +40,15 @@ pub(super) fn note(connection: &Connection, abandoned: &Abandoned) -> rusqlite::
 /// Whether the attempt was ever written down.
 pub(super) fn knows(connection: &Connection, attempt: Attempt) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM attempt WHERE sandbox_id = ? AND number = ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_row(params![attempt.sandbox.to_string(), attempt.number], |_| Ok(()));
-    Ok(found.optional()?.is_some())
+    connection.prepare_cached(sql)?.exists(params![attempt.sandbox.to_string(), attempt.number])
 }
 
 /// Whether the ledger came out of a backup, and nobody has said since that it is the right one.
 pub(super) fn is_doubtful(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(restored_at(connection)?.is_some())
+    Ok(meta::get(connection, RESTORED_AT)?.is_some())
 }
 
 /// Somebody has said so.
 pub(super) fn trust(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM meta WHERE key = 'restored_at'", [])?;
-    Ok(())
+    meta::remove(connection, RESTORED_AT)
 }

@@ -4,11 +4,11 @@
 
 use super::error::OpenError;
 use super::files::Files;
+use super::meta::{self, RESTORED_AT};
 use super::{open, timeline};
 use rusqlite::OpenFlags;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use sandgate_core::Timestamp;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -167,9 +167,8 @@ fn make_ready(stage: &Path, backup: &Path) -> Result<(), BackupError> {
         copy_part(LOG, backup, stage)?;
     }
     let opened = open::open(stage)?;
-    let mark = "INSERT INTO meta VALUES ('restored_at', ?) ON CONFLICT DO UPDATE SET value = excluded.value";
     let now = jiff::Timestamp::now().as_millisecond().to_string();
-    opened.writer.execute(mark, [now]).map_err(failed(stage, "marked"))?;
+    meta::set(&opened.writer, RESTORED_AT, &now).map_err(failed(stage, "marked"))?;
     // What was done with the sandboxes since the backup is not known: they must not seem unused for it.
     timeline::stand_still(&opened.writer).map_err(failed(stage, "marked"))?;
     drop(opened);
@@ -235,14 +234,6 @@ fn keep(dir: &Path, restoring: &Path) -> Result<Option<PathBuf>, BackupError> {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(Some(aside)),
         Err(error) => Err(failed(&aside, "removed")(error)),
     }
-}
-
-/// When the ledger behind `connection` was put back, if it ever was.
-pub(super) fn restored_at(connection: &rusqlite::Connection) -> rusqlite::Result<Option<Timestamp>> {
-    let sql = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'restored_at'";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query_map([], |row| row.get(0).map(Timestamp::from_millis))?;
-    rows.next().transpose()
 }
 
 fn parent(path: &Path) -> &Path {

@@ -1,16 +1,13 @@
 //! The log of events: how one is added to the chain, and how they are read.
 
-use super::rows;
+use super::meta::{self, END_OF_DELETED};
 use crate::chain::link;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, named_params, params, params_from_iter};
 use rusqlite_migration::HookResult;
 use sandgate_core::{
-    Event, EventHash, EventQuery, Head, Order, OrganizationId, Recorded, Sandbox, Timestamp,
+    Event, EventHash, EventQuery, Head, InvalidHead, Order, OrganizationId, Recorded, Sandbox, Timestamp,
 };
-
-/// The key in `meta` for the last event that retention has deleted.
-pub(super) const END_OF_DELETED: &str = "events_end_of_deleted";
 
 /// What [`read`] needs of a row.
 pub(super) const COLUMNS: &str = "seq, at, organization_id, sandbox_id, kind, actor, detail, hash";
@@ -62,9 +59,10 @@ fn head(connection: &Connection) -> rusqlite::Result<Head> {
 
 /// What the oldest event that is kept follows.
 pub(super) fn start(connection: &Connection) -> rusqlite::Result<Head> {
-    let mut noted = connection.prepare_cached("SELECT value FROM meta WHERE key = ?")?;
-    let noted = noted.query_row([END_OF_DELETED], |row| rows::text(row, "value", str::parse));
-    Ok(noted.optional()?.unwrap_or(Head::BEGINNING))
+    let Some(noted) = meta::get(connection, END_OF_DELETED)? else { return Ok(Head::BEGINNING) };
+    noted.parse().map_err(|error: InvalidHead| {
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+    })
 }
 
 /// Reads an event. What does not fit is an error: nothing like it was ever written.

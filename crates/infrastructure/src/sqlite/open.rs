@@ -4,6 +4,7 @@ use super::ballast::Ballast;
 use super::error::OpenError;
 use super::files::{APPLICATION_ID, Files};
 use super::index::Index;
+use super::meta::{self, INSTANCE};
 use super::migrations::{MIGRATIONS, SUPPORTED};
 use super::quotas;
 use super::rows::{self, ReadError};
@@ -77,7 +78,7 @@ fn make_database(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + S
     new.pragma_update(None, "journal_mode", "MEMORY")?;
     new.pragma_update(None, "application_id", APPLICATION_ID)?;
     MIGRATIONS.to_latest(&mut new)?;
-    new.execute("INSERT INTO meta VALUES ('instance', ?)", [InstanceId::random().as_str()])?;
+    meta::set(&new, INSTANCE, InstanceId::random().as_str())?;
     new.close().map_err(|(_, error)| error.into())
 }
 
@@ -179,9 +180,9 @@ impl Opening<'_> {
     }
 
     fn instance(&self, writer: &Connection) -> Result<InstanceId, OpenError> {
-        let text = writer.query_row("SELECT value FROM meta WHERE key = 'instance'", [], |row| row.get(0));
-        let text: String = text.map_err(|e| self.refused(e))?;
-        text.parse().map_err(|_| self.damaged("it has no instance id".to_owned()))
+        let text = meta::get(writer, INSTANCE).map_err(|e| self.refused(e))?;
+        let id = text.and_then(|text| text.parse().ok());
+        id.ok_or_else(|| self.damaged("it has no instance id".to_owned()))
     }
 
     fn unreadable(&self, error: ReadError) -> OpenError {

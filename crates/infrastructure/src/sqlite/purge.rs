@@ -1,7 +1,8 @@
 //! Retention: what is old enough goes, in transactions so small that nobody waits for them.
 
 use super::SqliteLedger;
-use super::events::{self, END_OF_DELETED};
+use super::events;
+use super::meta::{self, END_OF_DELETED};
 use super::rows;
 use super::timeline;
 use super::write::Write;
@@ -111,8 +112,7 @@ pub(super) fn cut_events(connection: &Connection, end: Head) -> rusqlite::Result
     if end.seq <= noted.seq {
         return Ok(());
     }
-    connection
-        .execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", params![END_OF_DELETED, end.to_string()])?;
+    meta::set(connection, END_OF_DELETED, &end.to_string())?;
     connection.execute("DELETE FROM event WHERE seq <= ?", [end.seq.cast_signed()])?;
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! How the ledger's times relate to the host's, and moving them.
 
-use rusqlite::{Connection, OptionalExtension};
+use super::meta::{self, ANCHOR, LEAPT_AT};
+use rusqlite::Connection;
 use sandgate_core::{Anchor, Boot, Timestamp, Uptime};
 use uuid::Uuid;
 
-const KEY: &str = "anchor";
-const LEAPT_AT: &str = "leapt_at";
 /// A shorter leap makes no difference to what is kept for weeks.
 const GREAT_LEAP: i64 = 24 * 3_600_000;
 
@@ -13,23 +12,14 @@ const GREAT_LEAP: i64 = 24 * 3_600_000;
 /// leap of the clock, nor while the clock shows a time that nobody has followed it to yet.
 pub(super) fn tells_ages(connection: &Connection, now: Timestamp, kept: i64) -> rusqlite::Result<bool> {
     let followed = anchor(connection)?.is_none_or(|anchor| now <= anchor.at.shifted(GREAT_LEAP));
-    let leapt_at = meta(connection, LEAPT_AT)?.and_then(|text| text.parse().ok());
+    let leapt_at = meta::get(connection, LEAPT_AT)?.and_then(|text| text.parse().ok());
     let long_ago = leapt_at.is_none_or(|at| Timestamp::from_millis(at).shifted(kept) <= now);
     Ok(followed && long_ago)
 }
 
 /// The anchor that was written last. One that cannot be read is none: the time then goes on from the host's.
 pub(super) fn anchor(connection: &Connection) -> rusqlite::Result<Option<Anchor>> {
-    Ok(meta(connection, KEY)?.as_deref().and_then(parse))
-}
-
-fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    connection.query_row("SELECT value FROM meta WHERE key = ?", [key], |row| row.get(0)).optional()
-}
-
-fn set_meta(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    connection.prepare_cached(sql)?.execute([key, value]).map(drop)
+    Ok(meta::get(connection, ANCHOR)?.as_deref().and_then(parse))
 }
 
 /// Has the time go on from the anchor as after a start of the host, so that what passed since is not counted.
@@ -54,14 +44,14 @@ fn parse(text: &str) -> Option<Anchor> {
 /// Writes an anchor.
 pub(super) fn set_anchor(connection: &Connection, anchor: &Anchor) -> rusqlite::Result<()> {
     let Anchor { at, uptime } = anchor;
-    set_meta(connection, KEY, &format!("{} {} {}", uptime.boot.0, uptime.millis, at.as_millis()))
+    meta::set(connection, ANCHOR, &format!("{} {} {}", uptime.boot.0, uptime.millis, at.as_millis()))
 }
 
 /// Moves what timers count from, as [`sandgate_core::Sandbox::shift`] does, and when idempotency keys expire.
 pub(super) fn shift(connection: &Connection, millis: i64, anchor: &Anchor) -> rusqlite::Result<()> {
     set_anchor(connection, anchor)?;
     if millis.abs() >= GREAT_LEAP {
-        set_meta(connection, LEAPT_AT, &anchor.at.as_millis().to_string())?;
+        meta::set(connection, LEAPT_AT, &anchor.at.as_millis().to_string())?;
     }
     let sandboxes = "
         UPDATE sandbox SET generation = generation + 1, last_activity_at = last_activity_at + ?1, stopped_at = stopped_at + ?1,

@@ -31,6 +31,7 @@ impl Life {
     fn new(number: u32, organization: &str, name: &str, config: impl FnOnce(&mut Sandbox)) -> Self {
         let mut sandbox = sandbox_of(organization.parse().expect("an id"), name);
         sandbox.id = format!("01900000-0000-7000-8000-{number:012}").parse().expect("an id");
+        sandbox.operation = None;
         config(&mut sandbox);
         Self(vec![sandbox])
     }

@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 use sandgate_core::{
     Actor, ApiKey, Desired, EnvName, Event, EventKind, Head, Intent, KeyHash, KeyId, KeyRepository, Labels,
-    Observed, OrganizationId, ProviderKind, RepositoryError, ResourceLimits, Sandbox, SandboxConfig,
-    SandboxId, SandboxName, SandboxRepository, Timestamp,
+    NewSandbox, Observed, OrganizationId, ProviderKind, RepositoryError, ResourceLimits, Sandbox,
+    SandboxConfig, SandboxName, SandboxRepository, Timestamp,
 };
 use sandgate_infrastructure::chain::{Damage, Sound};
 use sandgate_infrastructure::sqlite::{Audit, SqliteLedger};
@@ -135,28 +135,9 @@ impl Rig {
 
 /// A sandbox that was asked for.
 pub(crate) fn sandbox_of(organization: OrganizationId, name: &str) -> Sandbox {
-    Sandbox {
-        id: SandboxId::random(),
-        organization,
-        created_by: None,
-        name: SandboxName::parse(name).expect("a name"),
-        config: SandboxConfig::new(ResourceLimits::default().default),
-        provider: ProviderKind::Container,
-        attempt: 1,
-        handle: None,
-        desired: Desired::Started,
-        observed: Observed::Pending,
-        cause: None,
-        generation: 1,
-        created_at: START,
-        updated_at: START,
-        last_activity_at: START,
-        operation: None,
-        stopped_at: None,
-        archive_due: false,
-        lives_until: None,
-        destroy_at: None,
-    }
+    let name = Some(SandboxName::parse(name).expect("a name"));
+    let config = SandboxConfig::new(ResourceLimits::default().default);
+    NewSandbox { name, config, idempotency: None }.asked_for(organization, ProviderKind::Container, START)
 }
 
 /// That `sandbox` is asked for.

@@ -32,8 +32,8 @@ pub use ports::{
     Abandoned, Actor, Agenda, Anchor, ApiKey, Change, Clock, Command, CommandResult, Event, EventHash,
     EventKind, EventQuery, EventRepository, Found, Head, Intent, InvalidHead, Inventory, KeyHash,
     KeyRepository, ListQuery, Order, Page, Recorded, RepositoryError, SandboxInfo, SandboxRef,
-    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, StartStop, Storage, Timeline,
-    ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
+    SandboxRepository, SandboxService, ServiceError, Sighting, SortKey, Source, Stance, StartStop, Storage,
+    Timeline, ToolboxAccess, ToolboxAddress, UsageQuery, UsageReport, UsageRepository, Used, Watch,
 };
 pub use sandbox::Sandbox;
 pub use sandboxes::{

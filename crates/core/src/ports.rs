@@ -16,7 +16,7 @@ pub use clock::Clock;
 pub use events::{Actor, EventHash, EventQuery, EventRepository, Head, InvalidHead, Recorded};
 pub use keys::{ApiKey, KeyHash, KeyRepository};
 pub use repository::{
-    Event, EventKind, Intent, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey,
+    Event, EventKind, Intent, ListQuery, Order, Page, RepositoryError, SandboxRepository, SortKey, Stance,
 };
 pub use service::{
     Command, CommandResult, Found, Inventory, SandboxInfo, SandboxRef, SandboxService, ServiceError, Source,

@@ -13,6 +13,11 @@ pub enum Desired {
     Deleted,
 }
 
+impl Desired {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Started, Self::Stopped, Self::Deleted];
+}
+
 /// What the provider was last known to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Observed {
@@ -26,6 +31,11 @@ pub enum Observed {
     Failed,
     /// The provider holds nothing.
     Absent,
+}
+
+impl Observed {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Started, Self::Stopped, Self::Failed, Self::Absent];
 }
 
 /// Why a sandbox is as it is, for people: one sentence that says what to do.

@@ -1,6 +1,6 @@
 //! Lists of sandboxes: filters, order, pages.
 
-use super::sandbox::{STATES, Sandbox, pairs};
+use super::sandbox::{STATES, Sandbox, stances};
 use crate::error::ApiError;
 use sandgate_core::{ListQuery, Order, SortKey};
 use sandgate_shared::ErrorCode;
@@ -64,7 +64,7 @@ impl ListParameters {
                 _ => return Err(ApiError::not_supported(&format!("the filter `{key}`"))),
             }
         }
-        query.states = states.iter().flat_map(|word| self::pairs(word)).collect();
+        query.states = states.iter().flat_map(|word| stances(word)).collect();
         if !states.is_empty() && query.states.is_empty() {
             // States that no sandbox of ours ever has: nothing is in them, not everything.
             query.limit = 0;

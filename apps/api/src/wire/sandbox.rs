@@ -1,6 +1,6 @@
 //! A sandbox as clients see it.
 
-use sandgate_core::{Desired, Observed, ProviderKind, SandboxConfig, Timestamp};
+use sandgate_core::{Desired, Observed, ProviderKind, SandboxConfig, Stance, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -98,8 +98,7 @@ pub(crate) struct View {
 impl View {
     /// The JSON of a sandbox.
     pub(crate) fn sandbox(&self, sandbox: sandgate_core::Sandbox) -> Sandbox {
-        // Where nobody is at work on it any more, that is not a state in between.
-        let state = if sandbox.is_parked() { "error" } else { state(sandbox.desired, sandbox.observed) };
+        let state = state(Stance::of(&sandbox));
         let SandboxConfig { snapshot, user, env, labels, resources, intervals, network } = sandbox.config;
         Sandbox {
             id: sandbox.id.to_string(),
@@ -162,9 +161,11 @@ pub(super) const STATES: [&str; 22] = [
     "resuming",
 ];
 
-/// Daytona's word for a pair of what is wanted and what is seen.
-pub(super) const fn state(desired: Desired, observed: Observed) -> &'static str {
+/// Daytona's word for how a sandbox stands.
+pub(super) const fn state(Stance { desired, observed, parked }: Stance) -> &'static str {
     match (desired, observed) {
+        // Where nobody is at work on it any more, that is not a state in between.
+        _ if parked => "error",
         (Desired::Deleted, Observed::Absent) => "destroyed",
         (Desired::Deleted, _) => "destroying",
         (_, Observed::Failed | Observed::Absent) => "error",
@@ -176,13 +177,9 @@ pub(super) const fn state(desired: Desired, observed: Observed) -> &'static str 
     }
 }
 
-/// Every pair that [`state`] gives that word for.
-pub(super) fn pairs(word: &str) -> Vec<(Desired, Observed)> {
-    const DESIRED: [Desired; 3] = [Desired::Started, Desired::Stopped, Desired::Deleted];
-    const OBSERVED: [Observed; 5] =
-        [Observed::Pending, Observed::Started, Observed::Stopped, Observed::Failed, Observed::Absent];
-    let all = DESIRED.iter().flat_map(|d| OBSERVED.iter().map(move |o| (*d, *o)));
-    all.filter(|(desired, observed)| state(*desired, *observed) == word).collect()
+/// Every stance that [`state`] gives that word for.
+pub(super) fn stances(word: &str) -> Vec<Stance> {
+    Stance::all().filter(|stance| state(*stance) == word).collect()
 }
 
 const fn desired_state(desired: Desired) -> &'static str {
@@ -215,16 +212,16 @@ pub(crate) struct SandboxLabels {
 mod tests {
     use super::*;
 
-    /// Each pair has one word, and each word that is given is one that Daytona knows.
+    /// Each stance has one word, and each word that is given is one that Daytona knows.
     #[test]
-    fn words_and_pairs_belong_together() {
+    fn words_and_stances_belong_together() {
         let words =
             ["creating", "started", "starting", "stopping", "stopped", "destroying", "destroyed", "error"];
-        let all: Vec<_> = words.iter().flat_map(|word| pairs(word)).collect();
-        assert_eq!(all.len(), 15, "every pair stands under exactly one of the words");
+        let all: Vec<_> = words.iter().flat_map(|word| stances(word)).collect();
+        assert_eq!(all.len(), 30, "every stance stands under exactly one of the words");
         for word in words {
-            assert!(!pairs(word).is_empty(), "{word}");
+            assert!(!stances(word).is_empty(), "{word}");
         }
-        assert!(pairs("archived").is_empty());
+        assert!(stances("archived").is_empty());
     }
 }

@@ -125,8 +125,8 @@ impl Usage {
 impl From<Used> for UsedNow {
     fn from(Used { reserved, states }: Used) -> Self {
         let mut sandboxes_by_state = BTreeMap::new();
-        for ((desired, observed), number) in states {
-            *sandboxes_by_state.entry(state(desired, observed)).or_default() += number;
+        for (stance, number) in states {
+            *sandboxes_by_state.entry(state(stance)).or_default() += number;
         }
         Self {
             sandboxes: reserved.sandboxes,

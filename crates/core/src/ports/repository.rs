@@ -59,6 +59,33 @@ pub struct Intent {
     pub idempotency: Option<Idempotency>,
 }
 
+/// How a sandbox stands, as far as clients are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stance {
+    /// What is wanted.
+    pub desired: Desired,
+    /// What was seen last.
+    pub observed: Observed,
+    /// Whether a change of it was given up and waits for somebody.
+    pub parked: bool,
+}
+
+impl Stance {
+    /// How `sandbox` stands.
+    pub fn of(sandbox: &Sandbox) -> Self {
+        Self { desired: sandbox.desired, observed: sandbox.observed, parked: sandbox.is_parked() }
+    }
+
+    /// Every one there may be.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Desired::ALL.into_iter().flat_map(|desired| {
+            Observed::ALL
+                .into_iter()
+                .flat_map(move |observed| [false, true].map(|parked| Self { desired, observed, parked }))
+        })
+    }
+}
+
 /// What happened, for the log of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -154,8 +181,8 @@ pub struct ListQuery {
     pub name_prefix: Option<String>,
     /// Ids that begin with this.
     pub id_prefix: Option<String>,
-    /// Any of these pairs of desired and observed; empty means every one.
-    pub states: Vec<(Desired, Observed)>,
+    /// Any of these; empty means every one.
+    pub states: Vec<Stance>,
     /// By what to sort.
     pub sort: SortKey,
     /// Which way.

@@ -1,10 +1,9 @@
 //! What an organization and a key use now.
 
-use super::repository::RepositoryError;
+use super::repository::{RepositoryError, Stance};
 use crate::admission::{Quota, Reserved};
 use crate::id::{KeyId, OrganizationId};
 use crate::sandbox::Sandbox;
-use crate::state::{Desired, Observed};
 use crate::time::Timestamp;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -35,15 +34,15 @@ pub struct UsageQuery {
 pub struct Used {
     /// What counts against a quota.
     pub reserved: Reserved,
-    /// How many there are of each pair of desired and observed.
-    pub states: HashMap<(Desired, Observed), u64>,
+    /// How many there are of each.
+    pub states: HashMap<Stance, u64>,
 }
 
 impl Used {
     /// Counts a sandbox.
     pub fn add(&mut self, sandbox: &Sandbox) {
         self.reserved += Reserved::of(sandbox);
-        *self.states.entry((sandbox.desired, sandbox.observed)).or_default() += 1;
+        *self.states.entry(Stance::of(sandbox)).or_default() += 1;
     }
 }
 

@@ -5,7 +5,7 @@ use super::rows;
 use super::words::Word;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
-use sandgate_core::{ListQuery, Order, OrganizationId, RepositoryError, SandboxId, SortKey};
+use sandgate_core::{ListQuery, Order, OrganizationId, RepositoryError, SandboxId, SortKey, Stance};
 
 /// A page as the database gives it.
 pub(super) struct Ids {
@@ -73,12 +73,11 @@ impl Selection {
         if query.states.is_empty() {
             return;
         }
-        let pairs = vec!["(?, ?)"; query.states.len()].join(", ");
-        let words = query.states.iter().flat_map(|(desired, observed)| [desired.word(), observed.word()]);
-        self.and(
-            &format!("(desired, observed) IN (VALUES {pairs})"),
-            words.map(|word| word.to_owned().into()),
-        );
+        let stances = vec!["(?, ?, ?)"; query.states.len()].join(", ");
+        let values = query.states.iter().flat_map(|&Stance { desired, observed, parked }| {
+            [desired.word().to_owned().into(), observed.word().to_owned().into(), parked.into()]
+        });
+        self.and(&format!("(desired, observed, operation_parked IS 1) IN (VALUES {stances})"), values);
     }
 
     fn labels(&mut self, organization: OrganizationId, query: &ListQuery) {

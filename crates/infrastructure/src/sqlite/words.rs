@@ -17,7 +17,7 @@ pub(super) trait Word: Copy + 'static {
 }
 
 impl Word for Desired {
-    const ALL: &'static [Self] = &[Self::Started, Self::Stopped, Self::Deleted];
+    const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl Word for Desired {
 }
 
 impl Word for Observed {
-    const ALL: &'static [Self] = &[Self::Pending, Self::Started, Self::Stopped, Self::Failed, Self::Absent];
+    const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         match self {

@@ -3,7 +3,8 @@
 use crate::rig::{Rig, at, labels};
 use proptest::prelude::*;
 use sandgate_core::{
-    Desired, ListQuery, Observed, Order, RepositoryError, Resources, Sandbox, SandboxRepository, SortKey,
+    Desired, ListQuery, Observed, Operation, Order, RepositoryError, Resources, Sandbox, SandboxRepository,
+    SortKey, Stance,
 };
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ fn fits(sandbox: &Sandbox, query: &ListQuery) -> bool {
         && sandbox.config.labels.contains_all(&query.labels)
         && query.name_prefix.as_ref().is_none_or(|prefix| sandbox.name.as_str().starts_with(prefix))
         && query.id_prefix.as_ref().is_none_or(|prefix| sandbox.id.to_string().starts_with(prefix))
-        && (query.states.is_empty() || query.states.contains(&(sandbox.desired, sandbox.observed)))
+        && (query.states.is_empty() || query.states.contains(&Stance::of(sandbox)))
 }
 
 fn compare(a: &Sandbox, b: &Sandbox, query: &ListQuery) -> Ordering {
@@ -68,27 +69,32 @@ struct Seed {
     resources: (u32, u32, u32),
     times: (i64, i64),
     labels: (u8, u8),
-    state: (Desired, Observed),
+    state: Stance,
 }
 
-fn seeds() -> impl Strategy<Value = Vec<Seed>> {
+/// Most of them rest.
+fn stances() -> Vec<Stance> {
     use {Desired as D, Observed as O};
-    let states = [
-        (D::Started, O::Pending),
+    let stance = |(desired, observed), parked| Stance { desired, observed, parked };
+    let rest = [
         (D::Started, O::Started),
         (D::Started, O::Started),
         (D::Stopped, O::Stopped),
         (D::Stopped, O::Failed),
-        (D::Deleted, O::Started),
-        (D::Deleted, O::Failed),
-        (D::Deleted, O::Absent),
     ];
+    let under_way = [(D::Started, O::Pending), (D::Deleted, O::Started), (D::Deleted, O::Failed)];
+    let parked = under_way.into_iter().map(|pair| stance(pair, true));
+    let others = rest.into_iter().chain(under_way).chain([(D::Deleted, O::Absent)]);
+    others.map(|pair| stance(pair, false)).chain(parked).collect()
+}
+
+fn seeds() -> impl Strategy<Value = Vec<Seed>> {
     let seed = (
         "[aAbß%_]{1,3}",
         (1_u32..3, 1_u32..3, 1_u32..3),
         (-3_i64..3, 0_i64..3),
         (0_u8..3, 0_u8..3),
-        prop::sample::select(states.to_vec()),
+        prop::sample::select(stances()),
     )
         .prop_map(|(name, resources, times, labels, state)| Seed {
             name,
@@ -103,18 +109,11 @@ fn seeds() -> impl Strategy<Value = Vec<Seed>> {
 fn queries() -> impl Strategy<Value = ListQuery> {
     let prefix = prop::option::weighted(0.3, "[aAbß%_]{1,2}");
     let label = prop::option::weighted(0.3, (0_u8..3, 0_u8..3));
-    let state = prop::option::weighted(
-        0.3,
-        prop::sample::select(vec![
-            (Desired::Started, Observed::Started),
-            (Desired::Deleted, Observed::Failed),
-        ]),
-    );
+    let states = prop::option::weighted(0.3, prop::collection::vec(prop::sample::select(stances()), 1..4));
     let key = (prop::sample::select(SORTS.to_vec()), prop::sample::select(ORDERS.to_vec()));
-    (1_u32..8, key, prefix, label, state).prop_map(|(limit, (sort, order), name_prefix, label, state)| {
+    (1_u32..8, key, prefix, label, states).prop_map(|(limit, (sort, order), name_prefix, label, states)| {
         let labels = label.map(|(key, value)| (key.to_string(), value.to_string()));
-        let states =
-            state.map(|state| vec![state, (Desired::Stopped, Observed::Stopped)]).unwrap_or_default();
+        let states = states.unwrap_or_default();
         let labels = labels.into_iter().collect();
         ListQuery { limit, sort, order, name_prefix, labels, states, ..ListQuery::default() }
     })
@@ -130,11 +129,17 @@ async fn plant(rig: &Rig, seeds: Vec<Seed>) -> Vec<Sandbox> {
         (sandbox.created_at, sandbox.last_activity_at) = (at(seed.times.0), at(seed.times.1));
         sandbox.config.labels = labels([(&*seed.labels.0.to_string(), &*seed.labels.1.to_string())]);
         match rig.insert(&sandbox).await {
-            Ok(()) => planted.push(rig.changed(&sandbox, |s| (s.desired, s.observed) = seed.state).await),
+            Ok(()) => planted.push(rig.changed(&sandbox, |s| stand(s, seed.state)).await),
             Err(error) => assert!(matches!(error, RepositoryError::NameTaken), "{error:?}"),
         }
     }
     planted
+}
+
+fn stand(sandbox: &mut Sandbox, Stance { desired, observed, parked }: Stance) {
+    (sandbox.desired, sandbox.observed) = (desired, observed);
+    let begun = Operation::begun(sandbox.updated_at);
+    sandbox.operation = parked.then_some(Operation { parked, ..begun });
 }
 
 proptest! {
